@@ -1,0 +1,223 @@
+"""Groups from who shares neighbours with whom: the default method."""
+
+from dataclasses import dataclass
+from math import isqrt
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sortal.arrays import Labels, Neighbors, Vectors
+from sortal.cluster.affinity import shared_neighbor_graph, spectrum
+from sortal.cluster.candidates import Candidate, guess, weigh_candidates
+from sortal.cluster.kmeans import KMeansResult, kmeans
+from sortal.cluster.neighbors import EXACT_UP_TO, cosine_neighbors
+from sortal.cluster.seeding import kmeans_plusplus
+from sortal.cluster.whitening import HalfWhitening, half_whitening
+from sortal.errors import InputError
+from sortal.kernels import one_blas_thread, top_products
+
+__all__ = [
+    "SharedNeighborClustering",
+    "SharedNeighborResult",
+    "by_falling_size",
+    "neighbor_vote",
+    "shared_neighbor_clustering",
+]
+
+MOST_CANDIDATES = 20
+
+
+@dataclass(frozen=True)
+class SharedNeighborResult:
+    """What `shared_neighbor_clustering` found."""
+
+    labels: Labels  # int32; 0 is the largest group, ties go to the group of the earlier item
+    n_clusters: int  # groups found; fewer than asked for where items cannot be told apart
+    candidates: tuple[Candidate, ...]  # the numbers of groups that "auto" weighed, else empty
+    points: Float[np.ndarray, "n q"]  # the representation: unit rows, float32
+    whitening: HalfWhitening  # makes points of vectors
+    embedding: Float[np.ndarray, "n e"]  # where k-means found the groups
+    n_iter: int  # of the best start of k-means
+
+
+def shared_neighbor_clustering(
+    vectors: Vectors,
+    n_clusters: int | str,
+    *,
+    n_neighbors: int = 20,
+    n_components: int = 128,
+    n_init: int = 10,
+    seed: int = 0,
+    exact_up_to: int = EXACT_UP_TO,
+) -> SharedNeighborResult:
+    """Groups of items that share their nearest neighbours.
+
+    Half-whitened principal components; each row's `n_neighbors` by cosine (no more than sqrt(n), lest on a
+    small pile everything neighbours everything: 120 handwritten digits then lose .11 of accuracy); Jaccard
+    weights; 2k eigenvectors with diffusion weighting; k-means, best of `n_init` starts.
+
+    `vectors` is n x d and may be a memory map: it is read in blocks, never copied whole. n_clusters="auto"
+    weighs 2 to 20 groups (`candidates`) and takes a guess. Deterministic for a seed, whatever the number of
+    threads. Neighbours are exact up to `exact_up_to` rows, by inverted lists above. Rows that are all equal
+    make one group. Cost: n^2 q multiplications up to `exact_up_to`, n^1.5 beyond; memory about 4 KB an item
+    and, in passing, d^2 numbers. `InputError` for n_clusters outside 1..n, or a vector that is not finite.
+
+    Source: Jarvis and Patrick 1973 (shared neighbours); Ng, Jordan, Weiss 2001 (spectral grouping);
+    k-means on these eigenvectors is weighted kernel k-means on the graph (Dhillon, Guan, Kulis 2004). Where
+    we differ: half-whitening, and eigenvectors weighted by diffusion, which keeps groups from collapsing.
+    To split a group, call it on that group's vectors.
+    """
+    n = len(vectors)
+    _check(n, n_clusters, n_neighbors, n_components, n_init)
+    whitening = half_whitening(vectors, n_components)
+    points = whitening(vectors)
+    graph = shared_neighbor_graph(points, _neighbors(points, n_neighbors, exact_up_to))
+    candidates: tuple[Candidate, ...] = ()
+    if n_clusters == "auto":
+        most = min(MOST_CANDIDATES, n - 1)
+        eigen = spectrum(graph, 2 * most + 1)
+
+        def labels_of(k: int) -> Labels:
+            return _group(eigen.embedding(2 * k), k, 3, seed).labels  # three starts do for evidence
+
+        candidates = weigh_candidates(points, graph, eigen, labels_of, range(2, most + 1), seed)
+        k = guess(candidates) if candidates else 1
+    else:
+        k = int(n_clusters)
+        eigen = spectrum(graph, 2 * k)
+    embedding = eigen.embedding(2 * k)
+    best = _group(embedding, k, n_init, seed)
+    if len(np.unique(best.labels)) < k:  # the graph of a tiny pile has ties, which the points break
+        best = _group(np.hstack([embedding, 1e-3 * points]), k, n_init, seed)
+    labels = by_falling_size(best.labels)
+    n_found = int(labels.max()) + 1
+    return SharedNeighborResult(labels, n_found, candidates, points, whitening, embedding, best.n_iter)
+
+
+def neighbor_vote(
+    queries: Float[np.ndarray, "r q"],
+    points: Float[np.ndarray, "n q"],
+    labels: Labels,
+    *,
+    n_neighbors: int = 10,
+) -> Float[np.ndarray, "r k"]:
+    """For each query (made by the same `HalfWhitening`), each group's share of its neighbours' votes.
+
+    A neighbour among `points` votes with its cosine. Rows sum to 1, except that a query that resembles
+    nothing gets zeros. On held-out halves of three piles it agreed with grouping all items at once as well
+    as extending the eigenvectors did (.93, .86, .99 against .94, .85, .99).
+    """
+    near, cosine = top_products(queries, points, min(n_neighbors, len(points)))
+    votes = np.zeros((len(queries), int(labels.max()) + 1))
+    np.add.at(votes, (np.arange(len(queries))[:, None], labels[near]), np.maximum(cosine, 0))
+    total = votes.sum(axis=1, keepdims=True)
+    return votes / np.where(total > 0, total, 1)
+
+
+def by_falling_size(labels: Labels) -> Labels:
+    """The same partition numbered by falling size, ties by first member (int32)."""
+    _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    rank = np.empty(len(sizes), np.int32)
+    rank[np.lexsort((first, -sizes))] = np.arange(len(sizes), dtype=np.int32)
+    return rank[inverse]
+
+
+def _check(n: int, n_clusters: Any, n_neighbors: Any, n_components: Any, n_init: Any) -> None:
+    if n == 0:
+        raise InputError("vectors must hold at least one row; got none.")
+    is_number = isinstance(n_clusters, Integral) and not isinstance(n_clusters, bool)
+    if n_clusters != "auto" and not (is_number and 1 <= n_clusters <= n):
+        raise InputError(
+            f"n_clusters must be 'auto' or an integer between 1 and the number of samples; "
+            f"got n_clusters={n_clusters!r} for n_samples={n}."
+        )
+    counts = {"n_neighbors": n_neighbors, "n_components": n_components, "n_init": n_init}
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+
+
+def _neighbors(points: np.ndarray, n_neighbors: int, exact_up_to: int) -> Neighbors:
+    n = len(points)
+    if n == 1:
+        return np.empty((1, 0), np.int32)
+    return cosine_neighbors(points, min(n_neighbors, isqrt(n)), exact_up_to=exact_up_to)
+
+
+def _group(x: np.ndarray, k: int, n_init: int, seed: int) -> KMeansResult:
+    rng = np.random.RandomState(seed)
+    with one_blas_thread():
+        runs = [kmeans(x, kmeans_plusplus(x, k, random_state=rng)[0]) for _ in range(n_init)]
+    return min(runs, key=lambda run: run.inertia)
+
+
+class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """`shared_neighbor_clustering` as an estimator.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default=8
+    n_neighbors, n_components, n_init, exact_up_to
+        As in the function.
+    random_state : int, RandomState or None, default=None
+
+    Attributes
+    ----------
+    labels_ : int32 array (n,)
+        0 is the largest group.
+    points_ : float32 array (n, q)
+        The representation: unit rows.
+    candidates_ : tuple of Candidate
+        What `n_clusters="auto"` weighed, else empty.
+    n_clusters_ : int
+        Groups found.
+    whitening_ : HalfWhitening
+        Makes points of vectors.
+    n_iter_, n_features_in_ : int
+    """
+
+    def __init__(
+        self,
+        n_clusters: Any = 8,
+        *,
+        n_neighbors: Any = 20,
+        n_components: Any = 128,
+        n_init: Any = 10,
+        exact_up_to: Any = EXACT_UP_TO,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_neighbors = n_neighbors
+        self.n_components = n_components
+        self.n_init = n_init
+        self.exact_up_to = exact_up_to
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> "SharedNeighborClustering":
+        """Group the rows of X, float32 or float64. `y` is ignored."""
+        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        state = self.random_state
+        result = shared_neighbor_clustering(
+            X,
+            self.n_clusters,
+            n_neighbors=self.n_neighbors,
+            n_components=self.n_components,
+            n_init=self.n_init,
+            seed=int(state if isinstance(state, Integral) else check_random_state(state).randint(2**31)),
+            exact_up_to=self.exact_up_to,
+        )
+        self.labels_, self.points_, self.candidates_ = result.labels, result.points, result.candidates
+        self.n_clusters_, self.n_iter_, self.whitening_ = result.n_clusters, result.n_iter, result.whitening
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The group of most of each row's nearest fitted items (`neighbor_vote`; ties: the larger)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        votes = neighbor_vote(self.whitening_(X), self.points_, self.labels_)
+        return np.asarray(votes.argmax(axis=1), dtype=np.int32)

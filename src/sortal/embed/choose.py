@@ -1,0 +1,72 @@
+"""Which encoder: what was asked for, what the pile already has, or the best that is at hand."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sortal.data import Found, Source, decode_image, prepare
+from sortal.embed.encoder import Encoder
+from sortal.embed.hog import Hog
+from sortal.embed.onnx import OnnxEncoder, Preprocess
+from sortal.embed.pixels import Pixels
+from sortal.errors import InputError, Unreadable
+
+__all__ = ["Outlook", "named", "outlook"]
+
+SAMPLE = 24  # images looked at before a run: enough for a rate and a first impression, a second at most
+
+
+def named(wish: str, preprocess: Preprocess | None = None) -> Encoder:
+    """The encoder a person names: `hog`, `pixels`, or the path of an ONNX file."""
+    if wish.lower().endswith(".onnx") or Path(wish).is_file():
+        return OnnxEncoder(wish, preprocess)
+    if preprocess is not None:
+        raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
+    if wish == "hog":
+        return Hog()
+    if wish == "pixels":
+        return Pixels()
+    raise InputError(f"encoder must be auto, hog, pixels or the path of an ONNX file; got {wish[:200]!r}.")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A first impression from a few images: how long the run will take, and whether they are photographs."""
+
+    seconds: float | None  # for all of them, wall; None where no image could be read
+    photographs: bool
+
+
+def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
+    """Read and embed up to 24 images spread over `todo`, and draw them out to all of it."""
+    images, read_s = [], 0.0
+    for entry in todo[:: max(1, len(todo) // SAMPLE)][:SAMPLE]:
+        start = time.perf_counter()
+        try:
+            images.append(prepare(decode_image(source.read(entry.path), encoder.input.at_least), encoder.input))
+        except Unreadable:
+            continue
+        read_s += time.perf_counter() - start
+    if not images:
+        return Outlook(None, False)
+    batch = np.stack(images)
+    start = time.perf_counter()
+    encoder.embed(batch)
+    embed_s = time.perf_counter() - start
+    # Reading runs beside the network, so the slower of the two sets the pace.
+    seconds = max(read_s, embed_s) / len(images) * len(todo)
+    return Outlook(seconds, look_like_photographs(batch))
+
+
+def look_like_photographs(images: np.ndarray) -> bool:
+    """Whether most of them are in colour: their channels differ by more than 8 levels on average.
+
+    Glyphs, marks, scans and silhouettes are grey or nearly so (MNIST and scikit-learn's digits: 0), coloured
+    photographs are not.
+    """
+    levels = images.astype(np.int16)
+    chroma = (levels.max(axis=3) - levels.min(axis=3)).mean(axis=(1, 2))
+    return bool(np.mean(chroma > 8) > 0.5)

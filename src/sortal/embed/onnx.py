@@ -1,0 +1,257 @@
+"""Any ONNX file as an encoder, run by onnxruntime on the CPU."""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from sortal.arrays import Images, Vectors
+from sortal.data import ImageInput
+from sortal.errors import DataError, InputError
+
+__all__ = ["OnnxEncoder", "Preprocess", "sidecar_path"]
+
+BATCH = 32  # on two cores MobileNetV2 gains nothing beyond it, and 32 x 150 kB stays in the caches' reach
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a network wants its images: `x = (level * range / 255 - mean) / std`, channel by channel.
+
+    The defaults are torchvision's for ImageNet. `size` None takes the graph's own; `crop` is the share of the
+    short side that is kept, None squeezes the whole image; `output` None takes the first output that is a
+    vector, or else the first map, averaged over its positions.
+    """
+
+    size: tuple[int, int] | None = None
+    crop: float | None = 0.875
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    range: float = 1.0
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    channels: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["nchw", "nhwc"] | None = None
+    output: str | None = None
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any], *, where: str) -> "Preprocess":
+        """Read a sidecar or options. `InputError` names `where`, the key and its rule."""
+        if not isinstance(given, dict):
+            raise InputError(f"{where} must be a JSON object; got {type(given).__name__}.")
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise InputError(f"{where}: unknown key {unknown[0][:40]!r}; the keys are {', '.join(known)}.")
+        values = {key: _checked(key, value, where) for key, value in given.items()}
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _checked(key: str, value: Any, where: str) -> Any:
+    """One preprocessing value in its final form, or an `InputError` with its rule."""
+    choices = {"resample": ("bilinear", "bicubic"), "channels": ("rgb", "bgr"), "layout": ("nchw", "nhwc", None)}
+    if key in choices:
+        if value in choices[key]:
+            return value
+        rule = "one of " + ", ".join(str(choice) for choice in choices[key] if choice)
+    elif key == "size":
+        if value is None:
+            return None
+        size = (value, value) if isinstance(value, int | float) else tuple(value) if isinstance(value, list | tuple) else ()
+        if len(size) == 2 and all(float(edge).is_integer() and 1 <= edge <= 4096 for edge in size):
+            return (int(size[0]), int(size[1]))
+        rule = "one edge or [height, width], between 1 and 4096"
+    elif key in ("mean", "std"):
+        three = [value] * 3 if isinstance(value, int | float) else value
+        good = isinstance(three, list | tuple) and len(three) == 3 and all(_is_number(x) for x in three)
+        if good and (key == "mean" or min(three) > 0):
+            return tuple(float(x) for x in three)
+        rule = "one number or three" + (", above 0" if key == "std" else "")
+    elif key == "crop":
+        if value is None or (_is_number(value) and 0 < value <= 1):
+            return value
+        rule = "between 0 and 1, or null to squeeze the whole image"
+    elif key == "range":
+        if _is_number(value) and value > 0:
+            return float(value)
+        rule = "a number above 0: 1 for levels in 0..1, 255 for levels in 0..255"
+    else:
+        if value is None or (isinstance(value, str) and len(value) <= 200):
+            return value
+        rule = "the name of an output"
+    raise InputError(f"{where}: {key} must be {rule}; got {str(value)[:60]!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def sidecar_path(weights: Path) -> Path:
+    """Where the preprocessing of `net.onnx` is looked for: `net.onnx.json` beside it."""
+    return weights.with_name(weights.name + ".json")
+
+
+class OnnxEncoder:
+    """A network from an ONNX file, with the preprocessing it was trained with.
+
+    Without `preprocess` the sidecar `FILE.onnx.json` is read; without that, torchvision's ImageNet
+    preprocessing is taken and `assumed` says so. The file must hold its weights itself (no external data).
+    Raises `DataError` where the file is broken or does not turn images into one vector each.
+    """
+
+    batch = BATCH
+
+    def __init__(self, path: str | os.PathLike[str], preprocess: Preprocess | None = None) -> None:
+        self.weights: Path = Path(path)
+        self.name = self.weights.name
+        content = _read(self.weights)
+        self.digest = hashlib.sha256(content).hexdigest()
+        self.assumed = False
+        if preprocess is None:
+            preprocess = _from_sidecar(sidecar_path(self.weights))
+            self.assumed = preprocess is None
+        self._session = _session(content, self.weights)
+        self._resolve(preprocess or Preprocess())
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return {"kind": "onnx", "preprocess": self.preprocess.as_json()}
+
+    def embed(self, images: Images) -> Vectors:
+        batch = self._normalised(images)
+        pieces = [batch] if self._fixed_batch is None else np.split(batch, len(batch))
+        return np.concatenate([self._run(piece) for piece in pieces])
+
+    def _run(self, batch: np.ndarray) -> Vectors:
+        found = self._session.run([self.preprocess.output], {self._input.name: batch})[0]
+        if found.ndim == 4:
+            found = found.mean(axis=(2, 3) if self.preprocess.layout == "nchw" else (1, 2))
+        return np.ascontiguousarray(found.reshape(len(batch), -1), dtype=np.float32)
+
+    def _normalised(self, images: Images) -> np.ndarray:
+        """uint8 (b, h, w, 3) -> the float32 batch of the network's own layout, in one pass."""
+        want = self.preprocess
+        mean, std = np.array(want.mean, np.float32), np.array(want.std, np.float32)
+        scale, shift = (np.float32(want.range / 255) / std), -mean / std
+        if want.channels == "bgr":
+            images = images[..., ::-1]
+        if want.layout == "nchw":
+            images, scale, shift = images.transpose(0, 3, 1, 2), scale[:, None, None], shift[:, None, None]
+        batch = np.multiply(images, scale, dtype=np.float32, order="C")
+        batch += shift
+        return batch
+
+    def _resolve(self, wish: Preprocess) -> None:
+        """Settle layout, size and output against the graph, then prove them on two grey images."""
+        self._input = _only_image_input(self._session, self.name)
+        shape = self._input.shape
+        layout = wish.layout or ("nhwc" if shape[3] == 3 and shape[1] != 3 else "nchw")
+        edges = shape[2:4] if layout == "nchw" else shape[1:3]
+        size = wish.size or _graph_size(edges, self.name)
+        self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
+        if self._fixed_batch not in (None, 1):
+            raise DataError(
+                f"{self.name}: the batch must be free or 1; the graph fixes it at {shape[0]}. Export it with a dynamic batch."
+            )
+        self.preprocess = replace(wish, layout=layout, size=size, output=_output_name(self._session, wish.output, self.name))
+        self.input = ImageInput(size=size, crop=wish.crop, resample=wish.resample)
+        self.dim = self._prove()
+
+    def _prove(self) -> int:
+        grey = np.full((2, *self.input.size, 3), 128, np.uint8)
+        try:
+            vectors = self.embed(grey)
+        except DataError:
+            raise
+        except Exception as e:  # noqa: BLE001  onnxruntime raises classes of its own that share no public base
+            raise DataError(f"{self.name}: the network must run on images of {self.input.size}; it failed: {_first_line(e)}") from e
+        if vectors.ndim != 2 or len(vectors) != 2 or vectors.shape[1] == 0:
+            raise DataError(
+                f"{self.name}: output {self.preprocess.output!r} must give one vector per image; "
+                f"it gave shape {vectors.shape} for 2 images. Name another with output=NAME."
+            )
+        if not np.isfinite(vectors).all():
+            raise DataError(f"{self.name}: output {self.preprocess.output!r} gave NaN or infinity for a plain grey image.")
+        return int(vectors.shape[1])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as e:
+        raise InputError(f"the encoder must be hog, pixels, auto or an ONNX file; cannot read {path}: {e.strerror}.") from e
+    if not content:
+        raise DataError(f"{path}: an ONNX file must hold a network; it is empty.")
+    return content
+
+
+def _session(content: bytes, path: Path) -> Any:
+    import onnxruntime
+
+    from sortal.kernels import n_threads
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads()
+    options.log_severity_level = 4  # errors reach the user as exceptions, in one line
+    # Spinning threads would take the cores that decode the next batch.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # noqa: BLE001  see _prove
+        raise DataError(
+            f"{path}: onnxruntime must be able to load it; it says: {_first_line(e)} "
+            "(a file whose weights lie in a second file must be saved as one)."
+        ) from e
+
+
+def _from_sidecar(path: Path) -> Preprocess | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: the sidecar must be readable UTF-8 JSON; {e}.") from e
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{path}: the sidecar must be JSON; {_first_line(e)}") from e
+    return Preprocess.from_json(given, where=str(path))
+
+
+def _only_image_input(session: Any, name: str) -> Any:
+    inputs = session.get_inputs()
+    if len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].type == "tensor(float)":
+        return inputs[0]
+    found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)[:200]
+    raise DataError(f"{name}: the network must take one float32 batch of images (4 axes); it takes {found}.")
+
+
+def _graph_size(edges: list[Any], name: str) -> tuple[int, int]:
+    if all(isinstance(edge, int) and edge > 0 for edge in edges):
+        return (edges[0], edges[1])
+    raise InputError(f"{name}: the graph leaves the image size open; say it with size=224 or in the sidecar.")
+
+
+def _output_name(session: Any, wish: str | None, name: str) -> str:
+    outputs = session.get_outputs()
+    names = [output.name for output in outputs]
+    if wish is not None:
+        if wish in names:
+            return wish
+        raise InputError(f"{name}: output must be one of {', '.join(names)[:200]}; got {wish!r}.")
+    for axes in (2, 4):
+        for output in outputs:
+            if len(output.shape) == axes:
+                return str(output.name)
+    return str(names[0])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,179 @@
+"""Run an encoder over a source. Only what is new is read, decoded and embedded.
+
+Worker threads read, hash, decode and resize; the calling thread runs the network and writes to the store, so
+neither waits for the other. A few batches are in memory at a time, whatever the number of files.
+"""
+
+import contextlib
+import hashlib
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from sortal.data import Found, Refused, Source, decode_image, prepare
+from sortal.embed.encoder import Encoder
+from sortal.errors import Unreadable
+from sortal.kernels import n_threads
+from sortal.store import Batch, Store
+
+__all__ = ["Plan", "embed", "plan"]
+
+# A commit costs some 20 ms (fsync of file, folder and log); this often it is lost in the noise, and a killed
+# run loses no more than this.
+ROWS_PER_COMMIT = 1024
+SECONDS_PER_COMMIT = 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a look at a source found: what there is to read, and what stays as it was."""
+
+    todo: list[Found]
+    unchanged: int  # files whose item and vector are there
+    refused: list[Refused]  # seen at the scan to be unreadable
+    still_refused: int  # in quarantine before, and not changed since
+    gone: list[str]  # paths of the last look that are not there any more
+    names: dict[str, str] = field(default_factory=dict)  # path -> the name its folder or list gives it
+
+
+def plan(store: Store, source_id: int, source: Source, encoder_id: int) -> Plan:
+    """Compare a source with what the store knows of it. Reads no file's content."""
+    before = store.files(source_id)
+    quarantined = {row.path: row for row in store.quarantine(source_id)}
+    lacking = set(store.items_without_vectors(encoder_id).tolist())
+    todo, refused, names, seen = [], [], {}, set()
+    unchanged = still_refused = 0
+    for entry in source.scan():
+        seen.add(entry.path)
+        if isinstance(entry, Refused):
+            refused.append(entry)
+            continue
+        if entry.name is not None:
+            names[entry.path] = entry.name
+        row, held = before.get(entry.path), quarantined.get(entry.path)
+        if row is not None and row.stamp == entry.stamp and row.item not in lacking:
+            unchanged += 1
+        elif row is None and held is not None and held.stamp == entry.stamp and held.kind != ENCODER_FAILED:
+            still_refused += 1
+        else:
+            todo.append(entry)
+            lacking.discard(row.item if row is not None else -1)
+    gone = [path for path in (*before, *quarantined) if path not in seen]
+    return Plan(todo, unchanged, refused, still_refused, gone, names)
+
+
+ENCODER_FAILED = "encoder"
+
+
+def embed(
+    store: Store,
+    source_id: int,
+    source: Source,
+    encoder: Encoder,
+    encoder_id: int,
+    todo: Sequence[Found],
+    advance: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Read `todo`, embed what has no vector yet, and commit as it goes.
+
+    `advance(n)` is called when n more files are done with. On the first Ctrl-C the batch under way is
+    finished and committed, then KeyboardInterrupt is raised; a second one does not wait.
+    """
+    writer = _Writer(store, source_id, encoder_id)
+    load = _Loader(source, encoder, store.vector_index(encoder_id))
+    with ThreadPoolExecutor(n_threads()) as pool, _held_interrupt() as interrupted:
+        loaded = _ordered(pool, load, todo, window=2 * encoder.batch)
+        while chunk := list(islice(loaded, encoder.batch)):
+            _embed_chunk(chunk, encoder, writer)
+            advance(len(chunk))
+            if interrupted():
+                pool.shutdown(cancel_futures=True)
+                break
+        writer.flush()
+    if interrupted():
+        raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """One file, read: its content's digest, and its pixels unless a vector of it is there already."""
+
+    entry: Found
+    digest: bytes
+    n_bytes: int
+    pixels: np.ndarray | None
+
+
+class _Loader:
+    """What a worker thread does with one file. `has_vector(digest)` spares decoding a moved or copied one."""
+
+    def __init__(self, source: Source, encoder: Encoder, has_vector: Callable[[bytes], bool]) -> None:
+        self.source, self.want, self.has_vector = source, encoder.input, has_vector
+
+    def __call__(self, entry: Found) -> _Loaded | Refused:
+        try:
+            content = self.source.read(entry.path)
+            digest = hashlib.sha256(content).digest()
+            pixels = None
+            if not self.has_vector(digest):
+                pixels = prepare(decode_image(content, self.want.at_least), self.want)
+            return _Loaded(entry, digest, len(content), pixels)
+        except Unreadable as e:
+            return Refused(entry.path, e.kind, str(e), entry.stamp)
+
+
+def _embed_chunk(chunk: list[_Loaded | Refused], encoder: Encoder, writer: "_Writer") -> None:
+    fresh: dict[bytes, _Loaded] = {}
+    for one in chunk:
+        if isinstance(one, Refused):
+            writer.refuse(one)
+        elif one.pixels is not None and not writer.holds(one.digest):
+            fresh.setdefault(one.digest, one)
+    failed: set[bytes] = set()
+    if fresh:
+        vectors = encoder.embed(np.stack([one.pixels for one in fresh.values() if one.pixels is not None]))
+        good = np.isfinite(vectors).all(axis=1)
+        failed = {digest for digest, fine in zip(fresh, good) if not fine}
+        writer.add_vectors([digest for digest in fresh if digest not in failed], vectors[good])
+    for one in chunk:
+        if isinstance(one, Refused):
+            continue
+        if one.digest in failed:
+            reason = f"{encoder.name} gave NaN or infinity for it; another encoder may not."
+            writer.refuse(Refused(one.entry.path, ENCODER_FAILED, reason, one.entry.stamp))
+        else:
+            writer.add_file(one)
+    writer.flush_if_due()
+
+
+class _Writer:
+    """Gathers rows and publishes them together, often enough that a killed run loses little."""
+
+    def __init__(self, store: Store, source_id: int, encoder_id: int) -> None:
+        self.store, self.source_id, self.encoder_id = store, source_id, encoder_id
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.files: list[tuple[str, tuple[int, int, int], bytes, int]] = []
+        self.refused: list[Refused] = []
+        self.digests: dict[bytes, None] = {}
+        self.vectors: list[np.ndarray] = []
+        self.since = time.monotonic()
+
+    def holds(self, digest: bytes) -> bool:
+        return digest in self.digests or self.store.vector_index(self.encoder_id)(digest)
+
+    def add_vectors(self, digests: list[bytes], vectors: np.ndarray) -> None:
+        self.digests.update(dict.fromkeys(digests))
+        self.vectors.append(vectors)
+
+    def flush_if_due(self) -> None:
+        if len(self.files) + len(self.refused) >= ROWS_PER_COMMIT or time.monotonic() - self.since > SECONDS_PER_COMMIT:
+            self.flush()

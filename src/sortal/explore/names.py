@@ -1,0 +1,114 @@
+"""What people's names say about groups: a name for each group, who disagrees, and how well the two agree."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from sortal.arrays import Labels
+from sortal.errors import InputError
+
+__all__ = ["Agreement", "Conflict", "GroupName", "agreement", "name_groups"]
+
+Names = Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Members of a group that carry another name than most of their group."""
+
+    name: str
+    size: int
+    #: the first 12 of them
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GroupName:
+    """A group's name: the one most of its named members carry; None where nobody has named one."""
+
+    number: int
+    name: str | None
+    #: members that carry any name, and the share of those that carry this one
+    named: int
+    share: float | None
+    #: the other names, most frequent first
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well groups agree with the names people gave, over the `named` items only."""
+
+    named: int
+    #: adjusted Rand index (Hubert and Arabie 1985): 1 equal, 0 as good as chance
+    ari: float
+    #: normalised mutual information, arithmetic mean: 1 equal, 0 independent
+    nmi: float
+    #: share of items whose group is matched with their name, one name a group, best matching (Kuhn 1955)
+    accuracy: float
+
+
+def name_groups(names: Names, labels: Labels) -> list[GroupName]:
+    """A `GroupName` per group number, in the order of the numbers; -1 is no group.
+
+    Where two names are equally frequent, the one given to the lower position wins.
+    """
+    labels = _checked(names, labels)
+    members: dict[int, dict[str, list[int]]] = {int(g): {} for g in np.unique(labels) if g >= 0}
+    for position, name in enumerate(names):
+        if name is not None and labels[position] >= 0:
+            members[int(labels[position])].setdefault(name, []).append(position)
+    return [_group_name(number, members[number]) for number in sorted(members)]
+
+
+def agreement(names: Names, labels: Labels) -> Agreement | None:
+    """How well `labels` agree with `names`; None where no item has a name.
+
+    Items left out by the method (-1) count: as one more group for ARI and NMI, as wrong for the accuracy.
+    """
+    labels = _checked(names, labels)
+    named = np.array([p for p, name in enumerate(names) if name is not None], dtype=np.int64)
+    if not len(named):
+        return None
+    vocabulary = {name: i for i, name in enumerate(dict.fromkeys(names[p] for p in named))}
+    truth = np.array([vocabulary[names[p]] for p in named])
+    found = labels[named]
+    return Agreement(
+        named=len(named),
+        ari=float(adjusted_rand_score(truth, found)),
+        nmi=float(normalized_mutual_info_score(truth, found)),
+        accuracy=_matched(truth, found) / len(named),
+    )
+
+
+def _group_name(number: int, by_name: dict[str, list[int]]) -> GroupName:
+    ranked = Counter({name: len(positions) for name, positions in by_name.items()}).most_common()
+    named = sum(size for _, size in ranked)
+    if not ranked:
+        return GroupName(number, None, 0, None, ())
+    conflicts = tuple(Conflict(name, size, tuple(by_name[name][:12])) for name, size in ranked[1:])
+    return GroupName(number, ranked[0][0], named, ranked[0][1] / named, conflicts)
+
+
+def _matched(truth: np.ndarray, found: np.ndarray) -> int:
+    kept = found >= 0
+    if not kept.any():
+        return 0
+    groups, index = np.unique(found[kept], return_inverse=True)
+    table = np.zeros((truth.max() + 1, len(groups)), dtype=np.int64)
+    np.add.at(table, (truth[kept], index), 1)
+    rows, columns = linear_sum_assignment(-table)
+    return int(table[rows, columns].sum())
+
+
+def _checked(names: Names, labels: Labels) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.shape != (len(names),):
+        raise InputError(
+            f"labels must have one entry per item, {len(names)} here; got an array of shape {labels.shape}."
+        )
+    return labels

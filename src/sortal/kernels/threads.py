@@ -1,0 +1,94 @@
+"""A function over fixed blocks of rows, on every core we may use, with the same bits whatever their number.
+
+Blocks are cut by the size of the data alone, and BLAS gets one thread inside them: a product that BLAS
+splits over two threads rounds differently from the same product on one.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["map_blocks", "n_threads", "one_blas_thread"]
+
+T = TypeVar("T")
+
+
+def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T]:
+    """`function(slice)` for each block of `block` rows out of `n`, in the order of the blocks.
+
+    At most two results a thread wait to be taken, so memory does not grow with `n`.
+    """
+    blocks = [slice(at, min(at + block, n)) for at in range(0, n, block)]
+    workers = min(n_threads(), len(blocks))
+    with one_blas_thread():
+        if workers <= 1:
+            yield from map(function, blocks)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            pending: deque[Future[T]] = deque()
+            for rows in blocks:
+                if len(pending) == 2 * workers:
+                    yield pending.popleft().result()
+                pending.append(pool.submit(function, rows))
+            while pending:
+                yield pending.popleft().result()
+
+
+def n_threads() -> int:
+    """The cores in our affinity mask, fewer where OMP_NUM_THREADS asks for it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(cores, int(asked))) if asked.isdigit() else cores
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS on one thread until the last of those who asked for it has left.
+
+    The limit belongs to the whole process. Were it saved and restored by each user, two that overlap in
+    time would leave it set for ever.
+    """
+    _limit.enter()
+    try:
+        yield
+    finally:
+        _limit.leave()
+
+
+class _SharedLimit:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._held: contextlib.ExitStack | None = None
+        self._libraries: tuple[int, ThreadpoolController] | None = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._held = contextlib.ExitStack()
+                self._held.enter_context(self._controller().limit(limits=1, user_api="blas"))
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def _controller(self) -> ThreadpoolController:
+        """Finding the libraries takes 3 ms, so it is done again only after an import may have loaded one."""
+        n_modules = len(sys.modules)
+        if self._libraries is None or self._libraries[0] != n_modules:
+            self._libraries = n_modules, ThreadpoolController()
+        return self._libraries[1]
+
+
+_limit = _SharedLimit()

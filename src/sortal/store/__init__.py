@@ -1,0 +1,49 @@
+"""The pile on disk: a catalogue (SQLite) and checksummed column segments."""
+
+from sortal.store.columns import Column
+from sortal.store.journal import Act, Marks, checked_name, counting, effective_labels, marks
+from sortal.store.records import (
+    Batch,
+    EncoderRow,
+    FileRow,
+    Grouping,
+    ItemFile,
+    NewFile,
+    NewItem,
+    NewQuarantine,
+    NewVectors,
+    Problem,
+    QuarantineRow,
+    RunRow,
+    SourceRow,
+    Stamp,
+)
+from sortal.store.segments import Segment, SegmentWriter
+from sortal.store.store import Store
+
+__all__ = [
+    "Act",
+    "Batch",
+    "Column",
+    "EncoderRow",
+    "FileRow",
+    "Grouping",
+    "ItemFile",
+    "Marks",
+    "NewFile",
+    "NewItem",
+    "NewQuarantine",
+    "NewVectors",
+    "Problem",
+    "QuarantineRow",
+    "RunRow",
+    "Segment",
+    "SegmentWriter",
+    "SourceRow",
+    "Stamp",
+    "Store",
+    "checked_name",
+    "counting",
+    "effective_labels",
+    "marks",
+]

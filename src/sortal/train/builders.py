@@ -1,0 +1,86 @@
+"""The fixed registry of what a model folder can hold. A name in a file picks from it, no more."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sortal.train.head import Head
+from sortal.train.novelty import Novelty
+from sortal.train.report import HeadReport
+
+__all__ = ["BUILDERS", "Builder", "linear_arguments", "linear_tensors"]
+
+Arguments = Mapping[str, Any]
+Tensors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """`shapes` says which float32 tensors the arguments ask for, `build` puts them together.
+
+    Both raise KeyError, TypeError or ValueError for arguments that they cannot use.
+    """
+
+    kind: str
+    shapes: Callable[[Arguments], dict[str, tuple[int, ...]]]
+    build: Callable[[Arguments, Tensors, tuple[str, ...], HeadReport], Head]
+
+
+def linear_arguments(head: Head) -> dict[str, Any]:
+    """What `config.json` keeps of a linear head beside its tensors."""
+    n_bank, n_axes = head.novelty.bank.shape
+    return {
+        "dim": head.dim,
+        "n_answers": len(head.bias),
+        "n_axes": n_axes,
+        "n_bank": n_bank,
+        "n_neighbors": head.novelty.n_neighbors,
+        "temperature": head.temperature,
+        "near": head.novelty.near,
+        "far": head.novelty.far,
+    }
+
+
+def linear_tensors(head: Head) -> Tensors:
+    """The tensors of a linear head, all float32."""
+    rule = head.novelty
+    tensors = {
+        "weights": head.weights, "bias": head.bias,
+        "mean": rule.mean, "novelty.axes": rule.axes, "novelty.bank": rule.bank,
+    }  # fmt: skip
+    return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
+
+
+def _linear_shapes(arguments: Arguments) -> dict[str, tuple[int, ...]]:
+    d, c, q, m = (_count(arguments, key) for key in ("dim", "n_answers", "n_axes", "n_bank"))
+    return {"weights": (c, d), "bias": (c,), "mean": (d,), "novelty.axes": (d, q), "novelty.bank": (m, q)}
+
+
+def _linear(arguments: Arguments, tensors: Tensors, labels: tuple[str, ...], report: HeadReport) -> Head:
+    if _count(arguments, "n_answers") - len(labels) not in (0, 1):
+        raise ValueError("n_answers must be the number of labels, or one more")
+    near, far = _positive(arguments, "near"), _positive(arguments, "far")
+    n_neighbors = _count(arguments, "n_neighbors")
+    rule = Novelty(tensors["mean"], tensors["novelty.axes"], tensors["novelty.bank"], n_neighbors, near, far)
+    temperature = _positive(arguments, "temperature")
+    return Head(labels, tensors["weights"], tensors["bias"], temperature, rule, report)
+
+
+def _count(arguments: Arguments, key: str) -> int:
+    value = arguments[key]
+    if type(value) is not int or not 0 < value < 2**31:
+        raise ValueError(f"{key} must be a positive whole number")
+    return value
+
+
+def _positive(arguments: Arguments, key: str) -> float:
+    value = arguments[key]
+    if type(value) not in (int, float) or not 0 < value < 1e30:
+        raise ValueError(f"{key} must be a positive number")
+    return float(value)
+
+
+# Later parts add their networks here.
+BUILDERS: Mapping[str, Builder] = {"linear": Builder("head", _linear_shapes, _linear)}

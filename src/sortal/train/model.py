@@ -1,0 +1,281 @@
+"""The model folder: everything needed to predict, and nothing that can run by itself.
+
+config.json      format, kind, builder and arguments, input, encoder, labels, report, versions
+weights.safetensors
+labels.json      the labels alone, for other programs
+CARD.md          for people
+MANIFEST.sha256  covers all of them; `sha256sum -c MANIFEST.sha256`
+...              further files by name, such as encoder.onnx
+"""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from sortal.errors import DataError, InputError, StoreError
+from sortal.train.builders import BUILDERS, linear_arguments, linear_tensors
+from sortal.train.card import write_card
+from sortal.train.head import Head
+from sortal.train.manifest import MANIFEST, PLAIN_NAME, manifest_text, read_verified, sha256_of
+from sortal.train.report import HeadReport
+
+__all__ = ["FORMAT", "Model", "load_model", "save_model"]
+
+FORMAT = 1
+KINDS = ("head", "net", "task")
+LIMITS = {"config.json": 1 << 26, "labels.json": 1 << 26, "weights.safetensors": 1 << 31}  # bytes
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder that passed every check."""
+
+    folder: Path
+    config: dict[str, Any]
+    head: Head
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """Name, digest, dim and what else the encoder needs to be made again."""
+        return dict(self.config["encoder"])
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """Kind, size, crop, resampling and normalisation that the encoder wants."""
+        return dict(self.config["input"])
+
+
+def save_model(
+    folder: str | os.PathLike[str],
+    head: Head,
+    *,
+    encoder: Mapping[str, Any],
+    input: Mapping[str, Any],
+    trained_on: str,
+    n_named_by_group: int = 0,
+    extra_files: Mapping[str, Path] | None = None,
+) -> Path:
+    """Write the model folder and return its path; an older Sortal model there is replaced whole.
+
+    Killed at any moment, `load_model` finds the old model or the new one. `encoder` and `input` go into
+    config.json as they are (`encoder` has at least name, digest and dim). `InputError`: the path holds
+    something that is no Sortal model, an extra file has no plain name. `StoreError`: the disk refuses.
+    """
+    folder = Path(os.path.abspath(folder))
+    _check_target(folder)
+    config = _config(head, encoder, input)
+    card = write_card(head.report, config, trained_on, n_named_by_group)
+    files = {
+        "config.json": _json(config),
+        "labels.json": _json(list(head.labels)),
+        "weights.safetensors": safetensors.numpy.save(linear_tensors(head)),
+        "CARD.md": card.encode("utf-8", "replace"),
+    }
+    extra = dict(extra_files or {})
+    for name in extra:
+        if not PLAIN_NAME.fullmatch(name) or name in files or name == MANIFEST:
+            raise InputError(
+                f"extra_files must have plain names of their own; got {name!r}. Choose another name."
+            )
+    try:
+        _restore(folder)
+        _publish(_write(folder, files, extra), folder)
+    except OSError as e:
+        raise StoreError(
+            f"{folder}: the model cannot be written: {e.strerror or e}; nothing was replaced."
+        ) from e
+    return folder
+
+
+def load_model(folder: str | os.PathLike[str]) -> Model:
+    """The model in `folder`, after every byte, shape and number has been checked; needs no pile.
+
+    `InputError` where there is no folder, `DataError` (one line, naming the file) for anything wrong inside.
+    """
+    folder = Path(os.path.abspath(folder))
+    source = folder if folder.exists() or not _parked(folder).is_dir() else _parked(folder)
+    if not source.is_dir():
+        raise InputError(
+            f"a model is a folder made by `sortal train`; {folder} is not a folder. Check the path."
+        )
+    if not (source / MANIFEST).exists():
+        raise DataError(f"{folder}: a model folder holds {MANIFEST}, this one does not; check the path.")
+    contents = read_verified(source, LIMITS)
+    config = _parse_json(folder, "config.json", contents["config.json"])
+    try:
+        labels = _check_config(folder, config, _parse_json(folder, "labels.json", contents["labels.json"]))
+        builder, arguments = BUILDERS[config["builder"]["name"]], config["builder"]["arguments"]
+        tensors = _tensors(folder, contents["weights.safetensors"], builder.shapes(arguments))
+        head = builder.build(arguments, tensors, labels, HeadReport.from_json(config["report"]))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
+        what = f"{type(e).__name__} {e}".replace("\n", " ")[:200]
+        raise DataError(f"{folder}: config.json does not describe a model: {what}; train again.") from e
+    return Model(source, config, head)
+
+
+def _config(head: Head, encoder: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    if encoder.get("dim") != head.dim:
+        raise InputError(f"encoder must have the dim of the head, {head.dim}; got {encoder.get('dim')!r}.")
+    packages = ("sortal", "numpy", "scikit-learn", "safetensors")
+    return {
+        "format": FORMAT,
+        "kind": "head",
+        "builder": {"name": "linear", "arguments": linear_arguments(head)},
+        "input": dict(wanted),
+        "encoder": dict(encoder),
+        "labels": list(head.labels),
+        "report": head.report.to_json(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
+    """The labels of a config whose format, kind and builder we know."""
+    found = config["format"]
+    if type(found) is int and found > FORMAT:
+        raise DataError(
+            f"{folder}: the model has format {found}, this Sortal reads up to {FORMAT}; update Sortal."
+        )
+    if found != FORMAT or type(found) is not int:
+        raise DataError(f"{folder}: config.json names format {found!r}; Sortal reads {FORMAT}. Train again.")
+    kind, name = config["kind"], config["builder"]["name"]
+    known = ", ".join(f"{builder.kind} by {key}" for key, builder in BUILDERS.items())
+    if kind not in KINDS or name not in BUILDERS or BUILDERS[name].kind != kind:
+        raise DataError(
+            f"{folder}: config.json asks for {str(kind)[:40]!r} built by {str(name)[:40]!r}; "
+            f"this Sortal builds {known}. Update Sortal."
+        )
+    if labels != config["labels"]:
+        raise DataError(f"{folder}: labels.json and config.json must hold the same labels; train again.")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError("labels must be a list of texts")
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise ValueError("labels must be at least two different texts")
+    if config["encoder"]["dim"] != config["builder"]["arguments"]["dim"] or not isinstance(
+        config["input"], dict
+    ):
+        raise ValueError("encoder, input and builder must agree")
+    return tuple(labels)
+
+
+def _tensors(folder: Path, data: bytes, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    try:
+        tensors: dict[str, np.ndarray] = safetensors.numpy.load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{folder}: weights.safetensors cannot be read: {str(e)[:200]}; train again.") from e
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != shapes or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+        raise DataError(
+            f"{folder}: weights.safetensors must hold the float32 tensors that config.json describes, "
+            f"{shapes}; it holds {str(found)[:300]}. Train again."
+        )
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise DataError(f"{folder}: weights.safetensors: {name} holds NaN or infinity; train again.")
+    return tensors
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+
+
+def _parse_json(folder: Path, name: str, data: bytes) -> Any:
+    def finite(text: str) -> float:
+        if not math.isfinite(number := float(text)):
+            raise ValueError(f"{text[:20]} is no finite number")
+        return number
+
+    try:
+        return json.loads(data, parse_float=finite, parse_constant=finite)
+    except (ValueError, RecursionError) as e:
+        raise DataError(
+            f"{folder}: {name} is not JSON that Sortal writes: {str(e)[:200]}; train again."
+        ) from e
+
+
+def _check_target(folder: Path) -> None:
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir() or (any(folder.iterdir()) and not _is_model(folder)):
+        raise InputError(
+            f"a model is written to a new folder or over an older model; {folder} is something else. "
+            "Choose another path."
+        )
+
+
+def _is_model(folder: Path) -> bool:
+    """Sortal's own, whole or damaged: nothing but flat files, with a manifest and a config of ours."""
+    try:
+        with (folder / "config.json").open("rb") as file:
+            config = json.loads(file.read(LIMITS["config.json"]))
+        return (folder / MANIFEST).is_file() and config["kind"] in KINDS and "format" in config
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _write(folder: Path, files: dict[str, bytes], extra: dict[str, Path]) -> Path:
+    """A sibling folder with everything in it, on the disk."""
+    fresh = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)  # what a killed run left
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh.mkdir()
+    try:
+        for name, data in files.items():
+            (fresh / name).write_bytes(data)
+        for name, source in extra.items():
+            shutil.copyfile(source, fresh / name)
+        digests = {name: sha256_of(fresh / name) for name in (*files, *extra)}
+        (fresh / MANIFEST).write_text(manifest_text(digests), encoding="ascii", newline="\n")
+        for name in (*digests, MANIFEST, "."):
+            _fsync(fresh / name)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return fresh
+
+
+def _publish(fresh: Path, folder: Path) -> None:
+    """Put `fresh` in the place of `folder`.
+
+    No system renames over a folder with files in it. Between the two renames the old model is the parked
+    one, which `load_model` opens where there is no folder.
+    """
+    parked = _parked(folder)
+    if folder.exists():
+        folder.rename(parked)
+    fresh.rename(folder)
+    _fsync(folder.parent)
+    shutil.rmtree(parked, ignore_errors=True)
+
+
+def _restore(folder: Path) -> None:
+    """Undo or finish what a killed run left parked."""
+    parked = _parked(folder)
+    if folder.exists():
+        shutil.rmtree(parked, ignore_errors=True)
+    elif parked.is_dir():
+        parked.rename(folder)
+
+
+def _parked(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""What a trained head is worth, measured on items that it did not learn from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from scipy.stats import binomtest
+
+from sortal.train.calibration import Calibration
+
+__all__ = ["HeadReport", "NameScore", "NoveltyReport", "name_scores", "wilson_interval"]
+
+
+@dataclass(frozen=True)
+class NameScore:
+    """`precision` is None where nothing was called this name."""
+
+    name: str
+    n_train: int
+    n_held_out: int
+    precision: float | None
+    recall: float
+
+
+@dataclass(frozen=True)
+class NoveltyReport:
+    """Shares of held-out items that the rule calls like nothing shown.
+
+    `known` should be near 0.05. `left_out` is the share caught by the same rule made
+    anew without their name and some others (novelty.left_out_caught).
+    `none` is the share of those marked "none of these"; None where there are none.
+    """
+
+    known: float
+    left_out: float
+    none: float | None
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """`accuracy` with its 95 % interval; `confusion` holds (true, called, count), indices into the names."""
+
+    n_items: int
+    n_train: int
+    n_held_out: int
+    n_none: int
+    held_out_share: float
+    seed: int
+    converged: bool
+    accuracy: float
+    interval: tuple[float, float]
+    balanced_accuracy: float  # mean recall over the names
+    majority_share: float  # accuracy of always saying the commonest name
+    names: tuple[NameScore, ...]
+    confusion: tuple[tuple[int, int, int], ...]
+    calibration: Calibration
+    novelty: NoveltyReport
+
+    def confusion_matrix(self) -> Int[np.ndarray, "k k"]:
+        """Rows are true names, columns what they were called."""
+        matrix = np.zeros((len(self.names), len(self.names)), dtype=np.int64)
+        for true, called, count in self.confusion:
+            matrix[true, called] = count
+        return matrix
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists and numbers only; `from_json` makes the same record again."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "HeadReport":
+        """Raises TypeError, KeyError or ValueError where the record has another shape."""
+        fields = dict(record)
+        calibration = dict(fields["calibration"])
+        fields["interval"] = _pair(fields["interval"])
+        fields["names"] = tuple(NameScore(**name) for name in fields["names"])
+        fields["confusion"] = tuple((int(t), int(c), int(n)) for t, c, n in fields["confusion"])
+        calibration |= {key: _pair(calibration[key]) for key in ("log_loss", "ece")}
+        fields["calibration"] = Calibration(**calibration)
+        fields["novelty"] = NoveltyReport(**fields["novelty"])
+        return cls(**fields)
+
+
+def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share.
+
+    Source: Wilson 1927; Brown, Cai and DasGupta 2001 recommend it for small n. Fitted by SciPy.
+    """
+    interval = binomtest(n_right, n).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def name_scores(
+    names: tuple[str, ...], n_train: Int[np.ndarray, " k"], confusion: Int[np.ndarray, "k k"]
+) -> tuple[NameScore, ...]:
+    """One row a name; every name has at least one held-out item."""
+    right, held_out, called = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return tuple(
+        NameScore(
+            name=name,
+            n_train=int(n_train[i]),
+            n_held_out=int(held_out[i]),
+            precision=float(right[i] / called[i]) if called[i] else None,
+            recall=float(right[i] / held_out[i]),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    low, high = values
+    return float(low), float(high)

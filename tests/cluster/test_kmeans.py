@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans as Peer
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sortal.cluster import KMeans, kmeans
+from sortal.errors import InputError
+
+WORKED = np.array([[2.0, 3], [3, 3], [6, 5], [8, 8]])
+
+# The two that scikit-learn lists for its own KMeans: seeding draws differ when rows are repeated.
+DRAWS = "a seed draws other rows when weights become repetitions"
+EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": DRAWS for kind in ("dense", "sparse")}
+
+
+@parametrize_with_checks([KMeans(n_clusters=3)], expected_failed_checks=lambda _: EXPECTED)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+def test_parameters_are_scikit_learns():
+    assert KMeans().get_params() == Peer().get_params()
+
+
+def test_worked_example():
+    result = kmeans(WORKED, WORKED[[0, 2]])
+    assert result.labels.tolist() == [0, 0, 1, 1]
+    assert result.centers.tolist() == [[2.5, 3], [7, 6.5]]
+    assert result.inertia == 7.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 1e5])
+def test_every_move_is_lloyds(dtype, offset):
+    """Against plain Lloyd in float64: same labels, same centers."""
+    x = (make_blobs(600, 5, centers=6, cluster_std=3, random_state=0)[0] + offset).astype(dtype)
+    result = kmeans(x, x[:6], tol=0.0)
+    assert result.centers.dtype == dtype
+    centers = x[:6].astype(np.float64)
+    for _ in range(result.n_iter):
+        labels = cdist(x.astype(np.float64), centers).argmin(axis=1)
+        centers = np.array([x[labels == c].mean(axis=0, dtype=np.float64) for c in range(6)])
+    assert np.array_equal(result.labels, labels)
+    np.testing.assert_allclose(
+        result.centers, centers, rtol=1e-5 if dtype == np.float32 else 1e-12
+    )  # order of a sum
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inertia_never_rises(seed, dtype):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(400, 3)).astype(dtype)
+    start = np.concatenate([x[:5], np.full((3, 3), 50, dtype)])  # three that nobody is near
+    result = kmeans(x, start, sample_weight=rng.random(400), tol=0.0)
+    assert (np.diff(result.inertia_history) <= 0).all()
+    assert result.inertia_history[-1] == result.inertia
+    assert len(np.unique(result.labels)) == 8
+
+
+def test_an_empty_cluster_takes_the_farthest_point():
+    x = np.array([[0.0], [1], [2], [100]])
+    result = kmeans(x, np.array([[1.0], [-500]]))
+    assert result.labels.tolist() == [0, 0, 0, 1]
+
+
+def test_weights_equal_repetitions_and_zero_weights_count_for_nothing():
+    x = make_blobs(90, 3, centers=4, random_state=1)[0]
+    weights = np.random.default_rng(0).integers(0, 4, 90)
+    weights[:4] = 1
+    weighted = kmeans(x, x[:4], sample_weight=weights, tol=0.0)
+    repeated = kmeans(np.repeat(x, weights, axis=0), x[:4], tol=0.0)
+    assert np.array_equal(np.repeat(weighted.labels, weights), repeated.labels)
+    np.testing.assert_allclose(weighted.centers, repeated.centers, rtol=1e-12)  # order of a sum
+
+
+def test_sparse_and_mapped_rows_give_what_dense_rows_give(tmp_path):
+    x = load_digits().data.astype(np.float32)
+    x.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", np.float32, "r", shape=x.shape)
+    dense = kmeans(x, x[:10])
+    for other in (kmeans(csr_matrix(x), x[:10]), kmeans(mapped, x[:10])):
+        assert np.array_equal(dense.labels, other.labels)
+        assert np.array_equal(dense.centers, other.centers)
+
+
+def test_agrees_with_scikit_learn_from_the_same_start():
+    x = load_digits().data
+    ours = KMeans(10, init=x[:10], tol=0.0).fit(x)
+    theirs = Peer(10, init=x[:10], n_init=1, tol=0.0).fit(x)
+    assert np.array_equal(ours.labels_, theirs.labels_)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-9)
+    np.testing.assert_allclose(ours.transform(x), theirs.transform(x), atol=1e-6)
+    assert ours.score(x) == pytest.approx(-ours.inertia_)
+    assert np.array_equal(ours.predict(x), ours.labels_)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random", lambda X, k, random_state: X[:k]])
+def test_every_start_finds_separated_blobs(init):
+    x, truth = make_blobs(200, 2, centers=[[0, 0], [50, 0], [0, 50]], random_state=0)
+    labels = KMeans(3, init=init, n_init=5, random_state=0).fit_predict(x)
+    assert len(set(zip(truth, labels))) == 3
+
+
+def test_fewer_distinct_points_than_clusters_is_said():
+    with pytest.warns(
+        ConvergenceWarning, match=r"distinct clusters \(2\) found smaller than n_clusters \(3\)"
+    ):
+        KMeans(3, random_state=0).fit(np.repeat([[0.0, 1], [1, 0]], 5, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_clusters": 5}, "between 1 and the number of samples; got n_clusters=5 for n_samples=4"),
+        ({"n_clusters": 0}, "got n_clusters=0"),
+        ({"n_clusters": 2, "init": "best"}, "init must be 'k-means"),
+        ({"n_clusters": 2, "init": WORKED}, r"shape \(n_clusters, n_features\) = \(2, 2\); got \(4, 2\)"),
+        ({"n_clusters": 2, "n_init": 0}, "n_init must be"),
+        ({"n_clusters": 2, "max_iter": 0}, "max_iter must be"),
+        ({"n_clusters": 2, "tol": float("nan")}, "tol must be"),
+        ({"n_clusters": 2, "algorithm": "fast"}, "algorithm must be"),
+    ],
+)
+def test_a_wrong_parameter_is_named(parameters, message):
+    with pytest.raises(InputError, match=message):
+        KMeans(**parameters).fit(WORKED)

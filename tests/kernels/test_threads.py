@@ -1,0 +1,81 @@
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController
+
+import sortal.kernels
+from sortal.kernels import (
+    map_blocks,
+    n_threads,
+    nearest_center,
+    one_blas_thread,
+    oriented_gradients,
+    top_neighbors,
+)
+
+
+def blas_threads():
+    # OpenBLAS over OpenMP (faiss brings one) counts for each calling thread apart.
+    libraries = ThreadpoolController().info()
+    return [lib["num_threads"] for lib in libraries if lib.get("threading_layer") == "pthreads"]
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "64"])
+def test_blocks_come_in_order(monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    slices = list(map_blocks(lambda rows: rows, 103, 10))
+    assert [rows.start for rows in slices] == list(range(0, 103, 10))
+    assert slices[-1].stop == 103
+    assert list(map_blocks(lambda rows: rows, 0, 10)) == []
+
+
+def test_an_error_in_a_block_reaches_the_caller():
+    with pytest.raises(ZeroDivisionError):
+        list(map_blocks(lambda rows: 1 // (rows.start - 30), 100, 10))
+    with one_blas_thread():
+        pass  # the limit was given back
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 20)).astype(np.float32)
+    images = rng.random((100, 32, 32), np.float32)
+    results = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        results.append([*nearest_center(x, x[:30]), *top_neighbors(x, 5), oriented_gradients(images)])
+    for one, two in zip(*results):
+        assert np.array_equal(one, two)
+
+
+def test_omp_num_threads_only_lowers(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    all_cores = n_threads()
+    for asked, answer in {"1": 1, "1,4": 1, "9999": all_cores, "0": 1, "many": all_cores}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert n_threads() == answer
+
+
+def test_overlapping_users_share_the_blas_limit():
+    before = blas_threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def first():
+        with one_blas_thread():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait()
+    with one_blas_thread():
+        leave.set()
+        thread.join()
+        assert set(blas_threads()) == {1}  # the first has left, the second still counts on it
+    assert blas_threads() == before
+
+
+def test_the_door_lists_all_it_offers():
+    assert sorted(sortal.kernels.__all__) == sortal.kernels.__all__
+    assert all(hasattr(sortal.kernels, name) for name in sortal.kernels.__all__)
