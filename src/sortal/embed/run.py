@@ -6,29 +6,33 @@ neither waits for the other. A few batches are in memory at a time, whatever the
 
 import contextlib
 import hashlib
+import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from sortal.data import Found, Refused, Source, decode_image, prepare
+from sortal.arrays import Vectors
+from sortal.data import TRANSIENT_KINDS, Found, Refused, Source, decode_image, prepare
 from sortal.embed.encoder import Encoder
 from sortal.errors import Unreadable
 from sortal.kernels import n_threads
-from sortal.store import Batch, Store
+from sortal.store import Batch, NewFile, NewItem, NewQuarantine, NewVectors, Store
 
-__all__ = ["Plan", "embed", "plan"]
+__all__ = ["Plan", "embed", "plan", "refuse", "vectors_of"]
 
 # A commit costs some 20 ms (fsync of file, folder and log); this often it is lost in the noise, and a killed
 # run loses no more than this.
 ROWS_PER_COMMIT = 1024
 SECONDS_PER_COMMIT = 2.0
+
+ENCODER_FAILED = "encoder"  # the kind of refusal that another encoder may lift
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,9 @@ def plan(store: Store, source_id: int, source: Source, encoder_id: int) -> Plan:
         else:
             todo.append(entry)
             lacking.discard(row.item if row is not None else -1)
-    gone = [path for path in (*before, *quarantined) if path not in seen]
+    closed = tuple(one.path + os.sep for one in refused)  # what lies below a shut folder is not gone
+    gone = [path for path in (*before, *quarantined) if path not in seen and not path.startswith(closed)]
     return Plan(todo, unchanged, refused, still_refused, gone, names)
-
-
-ENCODER_FAILED = "encoder"
 
 
 def embed(
@@ -87,7 +89,7 @@ def embed(
     finished and committed, then KeyboardInterrupt is raised; a second one does not wait.
     """
     writer = _Writer(store, source_id, encoder_id)
-    load = _Loader(source, encoder, store.vector_index(encoder_id))
+    load = _Loader(source, encoder, writer.has_vector)
     with ThreadPoolExecutor(n_threads()) as pool, _held_interrupt() as interrupted:
         loaded = _ordered(pool, load, todo, window=2 * encoder.batch)
         while chunk := list(islice(loaded, encoder.batch)):
@@ -99,6 +101,21 @@ def embed(
         writer.flush()
     if interrupted():
         raise KeyboardInterrupt
+
+
+def vectors_of(
+    source: Source, found: Sequence[Found], encoder: Encoder
+) -> Iterator[tuple[list[Found], Vectors, list[Refused]]]:
+    """The same without a pile: batch by batch, the files that could be read, their vectors, and the others."""
+    load = _Loader(source, encoder, lambda digest: False)
+    with ThreadPoolExecutor(n_threads()) as pool:
+        loaded = _ordered(pool, load, found, window=2 * encoder.batch)
+        while chunk := list(islice(loaded, encoder.batch)):
+            refused = [one for one in chunk if isinstance(one, Refused)]
+            good = [one for one in chunk if isinstance(one, _Loaded) and one.pixels is not None]
+            pixels = [one.pixels for one in good if one.pixels is not None]
+            vectors = encoder.embed(np.stack(pixels)) if pixels else np.empty((0, encoder.dim), np.float32)
+            yield [one.entry for one in good], vectors, refused
 
 
 @dataclass(frozen=True)
@@ -158,22 +175,92 @@ class _Writer:
 
     def __init__(self, store: Store, source_id: int, encoder_id: int) -> None:
         self.store, self.source_id, self.encoder_id = store, source_id, encoder_id
+        self.has_vector = store.vector_index(encoder_id)
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self.files: list[tuple[str, tuple[int, int, int], bytes, int]] = []
-        self.refused: list[Refused] = []
+        self.items: dict[bytes, NewItem] = {}
+        self.files: list[NewFile] = []
+        self.refused: list[NewQuarantine] = []
         self.digests: dict[bytes, None] = {}
         self.vectors: list[np.ndarray] = []
         self.since = time.monotonic()
 
     def holds(self, digest: bytes) -> bool:
-        return digest in self.digests or self.store.vector_index(self.encoder_id)(digest)
+        return digest in self.digests or self.has_vector(digest)
 
     def add_vectors(self, digests: list[bytes], vectors: np.ndarray) -> None:
         self.digests.update(dict.fromkeys(digests))
         self.vectors.append(vectors)
 
+    def add_file(self, one: _Loaded) -> None:
+        self.items.setdefault(one.digest, NewItem(one.digest, one.n_bytes))
+        self.files.append(NewFile(one.entry.path, one.entry.stamp, one.digest))
+
+    def refuse(self, one: Refused) -> None:
+        self.refused.append(_quarantined(one))
+
     def flush_if_due(self) -> None:
-        if len(self.files) + len(self.refused) >= ROWS_PER_COMMIT or time.monotonic() - self.since > SECONDS_PER_COMMIT:
+        full = len(self.files) + len(self.refused) >= ROWS_PER_COMMIT
+        if full or time.monotonic() - self.since > SECONDS_PER_COMMIT:
             self.flush()
+
+    def flush(self) -> None:
+        if not self.files and not self.refused:
+            return
+        vectors = None
+        if self.digests:
+            vectors = NewVectors(self.encoder_id, list(self.digests), np.concatenate(self.vectors))
+        items = list(self.items.values())
+        self.store.commit(Batch(self.source_id, items, self.files, self.refused, vectors))
+        self._start_anew()
+
+
+def refuse(store: Store, source_id: int, refused: Sequence[Refused]) -> None:
+    """Put what the scan already refused into quarantine."""
+    if refused:
+        store.commit(Batch(source_id, quarantine=[_quarantined(one) for one in refused]))
+
+
+def _quarantined(one: Refused) -> NewQuarantine:
+    # What can pass by itself (rights, a mount that was away) is tried again every time.
+    return NewQuarantine(one.path, one.kind, one.reason, None if one.kind in TRANSIENT_KINDS else one.stamp)
+
+
+def _ordered(
+    pool: ThreadPoolExecutor,
+    load: Callable[[Found], _Loaded | Refused],
+    todo: Sequence[Found],
+    window: int,
+) -> Iterator[_Loaded | Refused]:
+    """`load` of each of `todo`, in order, with `window` of them under way or waiting to be taken."""
+    pending: deque[Future[_Loaded | Refused]] = deque()
+    for entry in todo:
+        pending.append(pool.submit(load, entry))
+        if len(pending) > window:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+@contextlib.contextmanager
+def _held_interrupt() -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C only makes the yielded function answer True; the second raises.
+
+    Signals belong to the main thread; elsewhere nothing is changed.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
