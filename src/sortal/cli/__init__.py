@@ -1,1 +1,5 @@
-"""To come."""
+"""The command line: parse, call `sortal.pile` once, print."""
+
+from sortal.cli.main import cli, main
+
+__all__ = ["cli", "main"]

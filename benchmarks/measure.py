@@ -1,0 +1,162 @@
+"""What every benchmark here needs: where the data lies, what machine this is, and a process of its own to measure.
+
+A claim is measured in a child process, so that its memory and CPU time are nobody else's.
+"""
+
+import importlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+PACKAGES = ("numpy", "scipy", "scikit-learn", "onnxruntime", "pillow", "simplejpeg", "faiss-cpu")
+
+
+def data_folder() -> Path:
+    """The real data: SORTAL_DATA, or `shared/data` beside the repository."""
+    folder = Path(os.environ.get("SORTAL_DATA", HERE.parent.parent / "shared" / "data"))
+    if not folder.is_dir():
+        sys.exit(f"{folder}: the benchmarks need real data; set SORTAL_DATA to a folder that holds it.")
+    return folder.resolve()
+
+
+def machine() -> dict[str, Any]:
+    """Hardware and versions, in words that say enough and no more."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    vector = next((name for flag, name in (("avx2", "AVX2"), ("neon", "NEON")) if flag in flags), "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "date": date.today().isoformat(),
+        "cores": cores,
+        "cpu": f"{platform.machine()} {vector}".strip(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def peak_mb() -> float:
+    """The most memory this process has had resident, in MB (1e6 bytes)."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss may be that of the parent before exec
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def resident_mb() -> float:
+    """The memory resident now, in MB; Linux only."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+class Clock:
+    """Wall and CPU seconds (of all threads) since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def wall_s(self) -> float:
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_s(self) -> float:
+        return time.process_time() - self._cpu
+
+
+def in_child(function: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
+    """`function(*args)` in a fresh interpreter; what it returns, with the whole process's wall, CPU and peak.
+
+    The function must live at the top of the benchmark's file; arguments and answer travel as JSON.
+    """
+    script = Path(sys.modules[function.__module__].__file__ or "").resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        request = json.dumps([str(script), function.__name__, args, str(answer)])
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
+        subprocess.run([sys.executable, __file__, request], check=True)
+        wall_s = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        found: dict[str, Any] = json.loads(answer.read_text())
+    return found | {"process_wall_s": round(wall_s, 3), "process_cpu_s": round(cpu_s, 3)}
+
+
+def _child(script: str, name: str, args: list[Any], answer: str) -> None:
+    sys.path.insert(0, str(Path(script).parent))
+    found = getattr(importlib.import_module(Path(script).stem), name)(*args)
+    Path(answer).write_text(json.dumps(found | {"peak_mb": round(peak_mb(), 1)}))
+
+
+def extract(archive: Path, into: Path, wanted: Callable[[int, str], bool] = lambda i, name: True) -> Path:
+    """The files of a zip for which `wanted(position in sorted order, name)`, below `into`."""
+    with zipfile.ZipFile(archive) as zipped:
+        names = sorted(name for name in zipped.namelist() if not name.endswith("/"))
+        for name in (name for i, name in enumerate(names) if wanted(i, name)):
+            zipped.extract(name, into)
+    return into
+
+
+def save(name: str, claim: str, rows: list[dict[str, Any]], *, key: str) -> None:
+    """Write NAME.json and NAME.md; rows of earlier runs stay unless one with the same `key` takes their place."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    command = " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]])
+    fresh = [row | {"command": command, "machine": machine()} for row in rows]
+    taken = {row[key] for row in fresh}
+    merged = [row for row in before if row[key] not in taken] + fresh
+    path.write_text(json.dumps({"claim": claim, "rows": merged}, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(_markdown(claim, merged))
+    print(f"\n{claim}\n\n{_table(merged)}\n\n{json.dumps(machine())}\nwritten: {path}")
+
+
+def _markdown(claim: str, rows: list[dict[str, Any]]) -> str:
+    made = sorted({json.dumps(row["machine"]) for row in rows})
+    commands = sorted({row["command"] for row in rows})
+    lines = [claim, "", _table(rows), ""]
+    lines += [f"Machine and versions: {', '.join(f'{k} {v}' for k, v in json.loads(one).items())}" for one in made]
+    return "\n".join([*lines, "", "Commands: " + "; ".join(f"`{one}`" for one in commands)]) + "\n"
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = [key for key in dict.fromkeys(k for row in rows for k in row) if key not in ("command", "machine")]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(_cell(row.get(c)) for c in columns) + " |" for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_cell(one) for one in value)
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def spread(values: list[float]) -> list[float]:
+    """Median, least and most: what a reader needs to judge a difference."""
+    return [round(float(x), 4) for x in (np.median(values), min(values), max(values))]
+
+
+if __name__ == "__main__":
+    _child(*json.loads(sys.argv[1]))

@@ -1,0 +1,83 @@
+"""The command `sortal`, its subcommands loaded when they are called, and how errors end it."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from sortal import __version__
+from sortal.errors import SortalError
+
+__all__ = ["cli", "main"]
+
+# In the order of the journey; a module is imported when its command is named, or for the list in --help.
+COMMANDS = {
+    "organize": "organize",
+    "show": "show",
+    "name": "naming",
+    "unname": "naming",
+    "none": "naming",
+    "merge": "naming",
+    "split": "naming",
+    "undo": "naming",
+    "export": "naming",
+    "train": "train",
+    "predict": "predict",
+    "doctor": "doctor",
+    "completion": "completion",
+}
+
+
+class Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"sortal.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sortal")
+def cli() -> None:
+    """Turn a pile of unlabelled images into named groups and a trained classifier.
+
+    \b
+    sortal organize photos/                  files become vectors, vectors become groups
+    sortal show photos.sortal --html r.html  look at them
+    sortal name photos.sortal 3 "thumb up"   say what they are
+    sortal train photos.sortal --into thumbs.model
+    sortal predict thumbs.model new/
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0, 1 the user's mistake, 2 usage, 130 Ctrl-C."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.UsageError as e:
+        e.show()
+        code = 2
+    except click.ClickException as e:
+        e.show()
+        code = 1
+    except SortalError as e:
+        code = _fail(str(e))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what was finished is stored, the same command goes on from there.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except MemoryError:
+        code = _fail("not enough memory for this pile; close other programs or group a part of it.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> int:
+    click.echo(f"sortal: {' '.join(message.split())}", err=True)
+    return 1

@@ -1,0 +1,97 @@
+"""sortal organize"""
+
+import click
+
+
+class Number(click.ParamType):
+    """A number of groups, or "auto"."""
+
+    name = "number|auto"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == "auto" or isinstance(value, int):
+            return value
+        try:
+            return int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor auto", param, ctx)
+
+
+@click.command()
+@click.argument("source", type=click.Path())
+@click.option("--into", type=click.Path(), help="The pile; by default NAME.sortal beside the source.")
+@click.option("--encoder", default="auto", show_default=True, help="auto, hog, pixels, or an ONNX file.")
+@click.option(
+    "--preprocess",
+    metavar="KEY=VALUE,...",
+    help="How an ONNX file wants its images: size, crop, resample, range, mean, std, channels, layout, output.",
+)
+@click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
+@click.option("--method", type=click.Choice(["graph", "kmeans"]), help="How to group.  [default: graph]")
+@click.option("--seed", type=int, help="Same seed, same groups.  [default: 0]")
+@click.option("--names-from", type=click.Choice(["folders"]), help="Take sub-folders as names of their items.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def organize(
+    source: str,
+    into: str | None,
+    encoder: str,
+    preprocess: str | None,
+    k: int | str | None,
+    method: str | None,
+    seed: int | None,
+    names_from: str | None,
+    as_json: bool,
+) -> None:
+    """Read images, embed them, group them.
+
+    SOURCE is a folder, a zip, a CSV or Parquet list of paths, or a pile to read and group again: vectors are
+    reused and names stay.
+
+    \b
+    sortal organize photos/
+    sortal organize photos.sortal -k 12
+    sortal organize photos/ --encoder net.onnx --preprocess range=255,mean=128,std=128
+    """
+    from sortal import pile as library
+    from sortal.cli.output import print_json, progress
+    from sortal.cli.shapes import summary_shape
+    from sortal.data import shown
+    from sortal.embed import Preprocess
+
+    wanted = None if preprocess is None else Preprocess.from_json(_pairs(preprocess), where="--preprocess")
+    with progress() as shower:
+        pile = library.organize(
+            source, into, encoder=encoder, preprocess=wanted, k=k, method=method, seed=seed,
+            names_from=names_from, progress=shower,
+        )  # fmt: skip
+    with pile:
+        if as_json:
+            print_json(summary_shape(pile))
+            return
+        refused = f"; {len(pile.quarantine):,} files could not be read (--quarantine lists them)" if pile.quarantine else ""
+        where = shown(str(pile.path))
+        click.echo(f"{len(pile):,} items in {len(pile.groups)} groups{refused}")
+        click.echo(f"pile: {where}\nlook: sortal show {where} --html report.html")
+
+
+def _pairs(text: str) -> dict[str, object]:
+    """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons."""
+    pairs: dict[str, object] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise click.UsageError(f"--preprocess wants KEY=VALUE pairs divided by commas; got {part[:60]!r}.")
+        numbers = [_number(one) for one in value.split(":")]
+        pairs[key.strip()] = numbers if len(numbers) > 1 else numbers[0]
+    return pairs
+
+
+def _number(text: str) -> float | int | str | None:
+    if text == "none":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,89 @@
+"""What commands print: progress while they run, and records as JSON."""
+
+import json
+import sys
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from sortal.pile import Progress
+
+__all__ = ["PlainProgress", "RichProgress", "print_json", "progress"]
+
+EVERY_S = 5.0  # between two plain lines of one phase
+
+
+def progress() -> "RichProgress | PlainProgress":
+    """A bar on a terminal, plain lines elsewhere; both on standard error, so that --json stays clean."""
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def print_json(record: Any) -> None:
+    """One JSON value, pure ASCII: bytes that are no UTF-8 stand as lone surrogate escapes."""
+    click.echo(json.dumps(record, indent=1, allow_nan=False))
+
+
+class RichProgress(Progress):
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        rate = TextColumn("{task.fields[rate]}")
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            rate,
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+
+    def __enter__(self) -> "RichProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(escape(line), soft_wrap=True)
+
+    def start(self, what: str, total: int) -> None:
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
+        self.task = self.bar.add_task(what, total=total, rate="")
+        self.since, self.done = time.monotonic(), 0
+
+    def advance(self, n: int) -> None:
+        self.done += n
+        rate = self.done / max(time.monotonic() - self.since, 1e-9)
+        self.bar.update(self.task, advance=n, rate=f"{rate:,.0f}/s")
+
+
+class PlainProgress(Progress):
+    def __enter__(self) -> "PlainProgress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        click.echo(line, err=True)
+
+    def start(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self.since = self.told = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        self.done += n
+        now = time.monotonic()
+        if now - self.told < EVERY_S and self.done < self.total:
+            return
+        self.told = now
+        rate = self.done / max(now - self.since, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        self.say(f"{self.what} {self.done:,} of {self.total:,}, {rate:,.0f}/s, {left:.0f} s left")

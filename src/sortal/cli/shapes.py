@@ -1,0 +1,87 @@
+"""The --json shapes, as docs/json.md writes them down. Paths keep foreign bytes as surrogate escapes."""
+
+from collections import Counter
+from typing import Any
+
+from sortal.data import Refused
+from sortal.pile import Group, Pile, Predictions
+from sortal.store import QuarantineRow
+from sortal.train import Head
+
+__all__ = ["group_shape", "model_shape", "pile_shape", "prediction_shape", "quarantine_shape", "summary_shape"]
+
+
+def summary_shape(pile: Pile) -> dict[str, Any]:
+    """What `organize` reports."""
+    grouping = pile.grouping
+    return {
+        "pile": str(pile.path),
+        "items": len(pile),
+        "files": sum(map(len, pile.all_paths)),
+        "quarantined": len(pile.quarantine),
+        "encoder": {"name": pile.encoder.name, "digest": pile.encoder.digest, "dim": pile.encoder.dim},
+        "method": grouping.method if grouping else None,
+        "k": grouping.parameters["k"] if grouping else None,
+        "seed": grouping.seed if grouping else None,
+        "groups": len(pile.groups),
+        "candidates": grouping.evidence["candidates"] if grouping else [],
+    }
+
+
+def pile_shape(pile: Pile) -> dict[str, Any]:
+    """What `show` reports."""
+    named = sum(name is not None for name in pile.names)
+    return summary_shape(pile) | {
+        "named": named,
+        "none_of_these": int(pile.none_of_these.sum()),
+        "groups": [group_shape(pile, group) for group in pile.groups],
+    }
+
+
+def group_shape(pile: Pile, group: Group) -> dict[str, Any]:
+    shape = group.shape
+    return {
+        "number": group.number,
+        "name": group.name,
+        "size": group.size,
+        "named": group.called.named,
+        "share": group.called.share,
+        "tightness": shape.tightness,
+        "typical": [pile.paths[i] for i in shape.typical],
+        "outliers": [pile.paths[i] for i in shape.outliers],
+        "nearest": shape.nearest,
+        "nearest_similarity": shape.nearest_similarity,
+    }
+
+
+def quarantine_shape(rows: list[QuarantineRow]) -> dict[str, Any]:
+    kinds = Counter(row.kind for row in rows)
+    return {
+        "kinds": dict(kinds.most_common()),
+        "files": [{"path": row.path, "kind": row.kind, "reason": row.reason, "since": row.since} for row in rows],
+    }
+
+
+def model_shape(head: Head, model: str) -> dict[str, Any]:
+    """What `train` reports."""
+    return {"model": model, "labels": list(head.labels), "report": head.report.to_json()}
+
+
+def prediction_shape(found: Predictions) -> dict[str, Any]:
+    return {
+        "predictions": [
+            {
+                "path": one.path,
+                "name": one.name,
+                "confidence": one.confidence,
+                "like_nothing_shown": one.like_nothing_shown,
+                "novelty": one.novelty,
+            }
+            for one in found.predictions
+        ],
+        "refused": [_refused(one) for one in found.refused],
+    }
+
+
+def _refused(one: Refused) -> dict[str, str]:
+    return {"path": one.path, "kind": one.kind, "reason": one.reason}

@@ -1,0 +1,37 @@
+"""sortal train"""
+
+import click
+
+
+@click.command()
+@click.argument("pile", type=click.Path())
+@click.option("--into", type=click.Path(), required=True, help="The model folder.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same split and weights.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def train(pile: str, into: str, seed: int, as_json: bool) -> None:
+    """Train a classifier from the named items, with an honest held-out score.
+
+    \b
+    sortal train photos.sortal --into thumbs.model
+    """
+    import sortal
+    from sortal.cli.output import print_json
+    from sortal.cli.shapes import model_shape
+
+    with sortal.open(pile) as opened:
+        head = opened.train(into, seed=seed)
+    if as_json:
+        print_json(model_shape(head, into))
+        return
+    report = head.report
+    low, high = report.interval
+    click.echo(
+        f"{report.accuracy:.1%} of {report.n_held_out:,} held-out items named right "
+        f"(95 % interval {low:.1%} to {high:.1%}); always saying the commonest name: {report.majority_share:.1%}"
+    )
+    for one in report.names:
+        click.echo(f"  {one.recall:6.1%} of {one.n_held_out:>5,}  {one.name}")
+    mixed = sorted((count, true, called) for true, called, count in report.confusion if true != called)[::-1]
+    for count, true, called in mixed[:5]:
+        click.echo(f"  {count:,} of {report.names[true].name} called {report.names[called].name}")
+    click.echo(f"model: {into} (read {into}/CARD.md)")
