@@ -14,7 +14,8 @@ from sortal.kernels import n_threads
 __all__ = ["diagnose"]
 
 CORE = (
-    "numpy", "scipy", "scikit-learn", "faiss-cpu", "openTSNE", "onnxruntime", "pillow", "safetensors", "click", "rich",
+    "numpy", "scipy", "scikit-learn", "faiss-cpu", "openTSNE", "onnxruntime", "pillow", "safetensors",
+    "click", "rich",
 )  # fmt: skip
 OPTIONAL = {"fast": "simplejpeg", "parquet": "pyarrow", "nets": "torch"}
 
@@ -22,7 +23,11 @@ OPTIONAL = {"fast": "simplejpeg", "parquet": "pyarrow", "nets": "torch"}
 def diagnose() -> dict[str, dict[str, Any]]:
     """Sections of plain values; nothing heavy is imported and nothing is asked of any network."""
     return {
-        "versions": {"sortal": version("sortal"), "python": platform.python_version(), "system": platform.platform()}
+        "versions": {
+            "sortal": version("sortal"),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+        }
         | {name: _version(name) for name in CORE},
         "machine": {"cores": os.cpu_count(), "threads used": n_threads(), "gpu": _gpu()},
         "optional": {extra: _optional(extra, package) for extra, package in OPTIONAL.items()},

@@ -77,7 +77,9 @@ def organize(
     given = None if location is None else open_source(location, _names_from(names_from))
     store = Store.create(where) if new else Store.open(where)
     try:
-        with store.run("organize", {"source": os.fspath(source), "encoder": encoder, "k": k, "method": method}):
+        with store.run(
+            "organize", {"source": os.fspath(source), "encoder": encoder, "k": k, "method": method}
+        ):
             _organize(store, given, chosen, encoder, Grouper(k, method, seed), progress)
     except BaseException as e:
         store.close()
@@ -89,7 +91,12 @@ def organize(
 
 
 def _organize(
-    store: Store, given: Source | None, chosen: Encoder | None, wish: str, grouper: "Grouper", progress: Progress
+    store: Store,
+    given: Source | None,
+    chosen: Encoder | None,
+    wish: str,
+    grouper: "Grouper",
+    progress: Progress,
 ) -> None:
     encoder, reason = (chosen, _why(wish)) if chosen is not None else _stored_encoder(store)
     encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
@@ -171,7 +178,7 @@ def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progre
 
 
 class Grouper:
-    """Groups a pile as asked, or as it was grouped before; the same wish on the same items is not run twice."""
+    """Groups a pile as asked, or as before; the same wish on the same items is not run twice."""
 
     def __init__(self, k: int | str | None, method: str | None, seed: int | None) -> None:
         self.k, self.method, self.seed = k, method, seed
@@ -179,7 +186,9 @@ class Grouper:
     def check_against(self, n_items: int) -> None:
         """Refuse a k that cannot work before hours of embedding, not after."""
         if isinstance(self.k, int) and self.k > n_items:
-            raise InputError(f"k must be between 1 and the number of items; got k={self.k} for {n_items} items.")
+            raise InputError(
+                f"k must be between 1 and the number of items; got k={self.k} for {n_items} items."
+            )
 
     def group(self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress) -> None:
         before = store.grouping(encoder_id) or store.grouping()
@@ -227,7 +236,9 @@ def _kmeans(vectors: np.ndarray, k: int | str, seed: int) -> _Found:
     fitted = KMeans(k, n_init=10, random_state=seed).fit(vectors)
     labels = by_falling_size(fitted.labels_)
     points = half_whitening(vectors, 128)(vectors)
-    return _Found(labels, points, int(labels.max()) + 1, {"candidates": [], "inertia": float(fitted.inertia_)})
+    return _Found(
+        labels, points, int(labels.max()) + 1, {"candidates": [], "inertia": float(fitted.inertia_)}
+    )
 
 
 def _same(
@@ -308,12 +319,14 @@ class Pile:
         """The encoder that the current vectors come from."""
         rows = {row.id: row for row in self._store.encoders()}
         if not rows:
-            raise StoreError(f"{shown(str(self.path))}: the pile has no vectors yet: run organize on it again.")
+            raise StoreError(
+                f"{shown(str(self.path))}: the pile has no vectors yet: run organize on it again."
+            )
         return rows[self.grouping.encoder if self.grouping else max(rows)]
 
     @cached_property
     def _ids(self) -> np.ndarray:
-        """Item ids in the fixed order: those of the last grouping, or all with a vector before there is one."""
+        """Item ids in the fixed order: those of the last grouping, or all with a vector before one."""
         if self.grouping is None:
             return self._store.items(self.encoder.id)
         column = self._store.column("labels", self.grouping.id)
@@ -415,7 +428,9 @@ class Pile:
 
         members = self._members(group)
         if not 2 <= into <= len(members):
-            raise InputError(f"into must be between 2 and the group's size; got {into} for {len(members)} items.")
+            raise InputError(
+                f"into must be between 2 and the group's size; got {into} for {len(members)} items."
+            )
         parts = shared_neighbor_clustering(np.asarray(self.vectors[members]), into, seed=seed).labels
         fresh = int(self.labels.max()) + 1
         moved = parts > 0
@@ -467,7 +482,9 @@ class Pile:
         self, kind: str, group: int | None, items: Sequence[int | str] | None, detail: dict[str, Any]
     ) -> int:
         if (group is None) == (items is None):
-            raise InputError(f"{kind} needs a group or items, one of the two; got {'neither' if group is None else 'both'}.")
+            raise InputError(
+                f"{kind} needs either a group or items; got {'neither' if group is None else 'both'}."
+            )
         positions = self._members(group) if group is not None else self._positions(items or [])
         return self._act(kind, detail, self._ids[positions].tolist())
 
@@ -493,9 +510,13 @@ class Pile:
         where = {path: i for i, found in enumerate(self.all_paths) for path in found}
         positions = []
         for item in items:
-            position = item if isinstance(item, int) else where.get(item, where.get(os.path.abspath(item), -1))
+            position = (
+                item if isinstance(item, int) else where.get(item, where.get(os.path.abspath(item), -1))
+            )
             if not 0 <= position < len(self):
-                raise InputError(f"an item must be a path in the pile or 0 to {len(self) - 1}; got {shown(str(item))}.")
+                raise InputError(
+                    f"an item must be a path in the pile or 0 to {len(self) - 1}; got {shown(str(item))}."
+                )
             positions.append(position)
         return np.array(sorted(set(positions)), dtype=np.int64)
 
@@ -577,7 +598,7 @@ class Pile:
             columns=("groups", "modularity", "silhouette", "eigengap"),
             rows=tuple((r["n_clusters"], r["modularity"], r["silhouette"], r["eigengap"]) for r in rows),
             chosen=numbers.index(taken) if taken in numbers else None,
-            note="A guess. No criterion is good; too many groups is the cheaper mistake, since a merge is one act.",
+            note="A guess: no criterion is good. Too many groups is the cheaper mistake, a merge is one act.",
         )
 
     def _base_labels(self) -> np.ndarray:
@@ -600,7 +621,9 @@ class Pile:
         """A classifier from the named items, saved as a model folder; its `report` has the held-out score."""
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
-            raise InputError(f'no item of {shown(str(self.path))} has a name: sortal name PILE GROUP "NAME" first.')
+            raise InputError(
+                f'no item of {shown(str(self.path))} has a name: sortal name PILE GROUP "NAME" first.'
+            )
         none = np.flatnonzero(self.none_of_these)
         head = train_head(
             self.vectors[named],
@@ -649,7 +672,9 @@ class Classifier:
     def __init__(self, model: Model) -> None:
         self.model = model
         spec = model.encoder.get("spec", {})
-        self.encoder = embed.rebuild(spec, model.folder / "encoder.onnx" if spec.get("kind") == "onnx" else None)
+        self.encoder = embed.rebuild(
+            spec, model.folder / "encoder.onnx" if spec.get("kind") == "onnx" else None
+        )
         if (self.encoder.digest, self.encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
             raise InputError(
                 f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "
@@ -657,7 +682,9 @@ class Classifier:
             )
 
     def predict(
-        self, source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], progress: Progress | None = None
+        self,
+        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        progress: Progress | None = None,
     ) -> Predictions:
         """Name every image of a folder, zip, list, or of one or several files."""
         progress = progress or Progress()
@@ -774,7 +801,9 @@ def _keep_weights(store: Store, encoder: Encoder) -> None:
         fresh.replace(kept)
     except OSError as e:
         fresh.unlink(missing_ok=True)
-        raise StoreError(f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again.") from e
+        raise StoreError(
+            f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
+        ) from e
 
 
 def _found(source: Source, plan: embed.Plan) -> str:

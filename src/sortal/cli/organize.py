@@ -3,7 +3,7 @@
 import click
 
 
-class Number(click.ParamType):
+class Number(click.ParamType[int | str]):
     """A number of groups, or "auto"."""
 
     name = "number|auto"
@@ -24,12 +24,14 @@ class Number(click.ParamType):
 @click.option(
     "--preprocess",
     metavar="KEY=VALUE,...",
-    help="How an ONNX file wants its images: size, crop, resample, range, mean, std, channels, layout, output.",
+    help="An ONNX file's size, crop, resample, range, mean, std, channels, layout, output.",
 )
 @click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
 @click.option("--method", type=click.Choice(["graph", "kmeans"]), help="How to group.  [default: graph]")
 @click.option("--seed", type=int, help="Same seed, same groups.  [default: 0]")
-@click.option("--names-from", type=click.Choice(["folders"]), help="Take sub-folders as names of their items.")
+@click.option(
+    "--names-from", type=click.Choice(["folders"]), help="Take sub-folders as names of their items."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def organize(
     source: str,
@@ -68,7 +70,11 @@ def organize(
         if as_json:
             print_json(summary_shape(pile))
             return
-        refused = f"; {len(pile.quarantine):,} files could not be read (--quarantine lists them)" if pile.quarantine else ""
+        refused = (
+            f"; {len(pile.quarantine):,} files could not be read (--quarantine lists them)"
+            if pile.quarantine
+            else ""
+        )
         where = shown(str(pile.path))
         click.echo(f"{len(pile):,} items in {len(pile.groups)} groups{refused}")
         click.echo(f"pile: {where}\nlook: sortal show {where} --html report.html")
@@ -80,7 +86,9 @@ def _pairs(text: str) -> dict[str, object]:
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if not equals:
-            raise click.UsageError(f"--preprocess wants KEY=VALUE pairs divided by commas; got {part[:60]!r}.")
+            raise click.UsageError(
+                f"--preprocess wants KEY=VALUE pairs divided by commas; got {part[:60]!r}."
+            )
         numbers = [_number(one) for one in value.split(":")]
         pairs[key.strip()] = numbers if len(numbers) > 1 else numbers[0]
     return pairs

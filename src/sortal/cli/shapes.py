@@ -8,7 +8,14 @@ from sortal.pile import Group, Pile, Predictions
 from sortal.store import QuarantineRow
 from sortal.train import Head
 
-__all__ = ["group_shape", "model_shape", "pile_shape", "prediction_shape", "quarantine_shape", "summary_shape"]
+__all__ = [
+    "group_shape",
+    "model_shape",
+    "pile_shape",
+    "prediction_shape",
+    "quarantine_shape",
+    "summary_shape",
+]
 
 
 def summary_shape(pile: Pile) -> dict[str, Any]:
@@ -58,7 +65,9 @@ def quarantine_shape(rows: list[QuarantineRow]) -> dict[str, Any]:
     kinds = Counter(row.kind for row in rows)
     return {
         "kinds": dict(kinds.most_common()),
-        "files": [{"path": row.path, "kind": row.kind, "reason": row.reason, "since": row.since} for row in rows],
+        "files": [
+            {"path": row.path, "kind": row.kind, "reason": row.reason, "since": row.since} for row in rows
+        ],
     }
 
 

@@ -69,8 +69,12 @@ def _groups(pile: "Pile", only: int | None) -> None:
             continue
         few = 3 if only is None else 99
         name = group.name if group.name is not None else "-"
-        other = f", {1 - (group.called.share or 1):.0%} named otherwise" if (group.called.share or 1) < 1 else ""
-        click.echo(f"\n{group.number:>4}  {name}  {group.size:,} items, tightness {group.shape.tightness:.2f}{other}")
+        other = (
+            f", {1 - (group.called.share or 1):.0%} named otherwise" if (group.called.share or 1) < 1 else ""
+        )
+        click.echo(
+            f"\n{group.number:>4}  {name}  {group.size:,} items, tightness {group.shape.tightness:.2f}{other}"
+        )
         for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
             for position in positions[:few]:
                 click.echo(f"      {title}  {shown(os.path.relpath(pile.paths[position], base))}")
@@ -85,8 +89,8 @@ def _candidates(rows: list[dict[str, float]], n_found: int) -> None:
     best = sorted(rows, key=lambda row: -row["silhouette"])[:5]
     for row in best:
         click.echo(
-            f"      k={row['n_clusters']:<3} silhouette {row['silhouette']:.3f}  modularity {row['modularity']:.3f}"
-            f"  eigengap {row['eigengap']:.3f}"
+            f"      k={row['n_clusters']:<3} silhouette {row['silhouette']:.3f}"
+            f"  modularity {row['modularity']:.3f}  eigengap {row['eigengap']:.3f}"
         )
 
 
@@ -102,5 +106,7 @@ def _quarantine(pile: "Pile") -> None:
 def _history(pile: "Pile") -> None:
     for act in pile.history:
         undone = "" if act["counts"] or act["kind"] == "undo" else "  (undone)"
-        detail = act["detail"].get("name") or " ".join(f"{key} {value}" for key, value in act["detail"].items())
+        detail = act["detail"].get("name") or " ".join(
+            f"{key} {value}" for key, value in act["detail"].items()
+        )
         click.echo(f"{act['act']:>4}  {act['time']}  {act['kind']}  {act['items']:,} items  {detail}{undone}")

@@ -27,7 +27,8 @@ def train(pile: str, into: str, seed: int, as_json: bool) -> None:
     low, high = report.interval
     click.echo(
         f"{report.accuracy:.1%} of {report.n_held_out:,} held-out items named right "
-        f"(95 % interval {low:.1%} to {high:.1%}); always saying the commonest name: {report.majority_share:.1%}"
+        f"(95 % interval {low:.1%} to {high:.1%}); "
+        f"always saying the commonest name: {report.majority_share:.1%}"
     )
     for one in report.names:
         click.echo(f"  {one.recall:6.1%} of {one.n_held_out:>5,}  {one.name}")

@@ -46,7 +46,9 @@ def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
     for entry in todo[:: max(1, len(todo) // SAMPLE)][:SAMPLE]:
         start = time.perf_counter()
         try:
-            images.append(prepare(decode_image(source.read(entry.path), encoder.input.at_least), encoder.input))
+            images.append(
+                prepare(decode_image(source.read(entry.path), encoder.input.at_least), encoder.input)
+            )
         except Unreadable:
             continue
         read_s += time.perf_counter() - start

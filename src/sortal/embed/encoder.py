@@ -52,7 +52,9 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     if kind == "pixels":
         return Pixels()
     if kind == "onnx" and weights is not None:
-        return OnnxEncoder(weights, Preprocess.from_json(spec.get("preprocess", {}), where="the stored encoder"))
+        return OnnxEncoder(
+            weights, Preprocess.from_json(spec.get("preprocess", {}), where="the stored encoder")
+        )
     raise DataError(
         f"the encoder must be one of hog, pixels, onnx (with its file); got {str(kind)[:40]!r}: "
         "it was made by a newer Sortal, or the description is damaged."

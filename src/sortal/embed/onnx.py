@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -56,37 +57,72 @@ class Preprocess:
 
 def _checked(key: str, value: Any, where: str) -> Any:
     """One preprocessing value in its final form, or an `InputError` with its rule."""
-    choices = {"resample": ("bilinear", "bicubic"), "channels": ("rgb", "bgr"), "layout": ("nchw", "nhwc", None)}
-    if key in choices:
-        if value in choices[key]:
-            return value
-        rule = "one of " + ", ".join(str(choice) for choice in choices[key] if choice)
-    elif key == "size":
-        if value is None:
-            return None
-        size = (value, value) if isinstance(value, int | float) else tuple(value) if isinstance(value, list | tuple) else ()
-        if len(size) == 2 and all(float(edge).is_integer() and 1 <= edge <= 4096 for edge in size):
-            return (int(size[0]), int(size[1]))
-        rule = "one edge or [height, width], between 1 and 4096"
-    elif key in ("mean", "std"):
-        three = [value] * 3 if isinstance(value, int | float) else value
-        good = isinstance(three, list | tuple) and len(three) == 3 and all(_is_number(x) for x in three)
-        if good and (key == "mean" or min(three) > 0):
-            return tuple(float(x) for x in three)
-        rule = "one number or three" + (", above 0" if key == "std" else "")
-    elif key == "crop":
-        if value is None or (_is_number(value) and 0 < value <= 1):
-            return value
-        rule = "between 0 and 1, or null to squeeze the whole image"
-    elif key == "range":
-        if _is_number(value) and value > 0:
-            return float(value)
-        rule = "a number above 0: 1 for levels in 0..1, 255 for levels in 0..255"
-    else:
-        if value is None or (isinstance(value, str) and len(value) <= 200):
-            return value
-        rule = "the name of an output"
-    raise InputError(f"{where}: {key} must be {rule}; got {str(value)[:60]!r}.")
+    rule, read = _RULES[key]
+    try:
+        return read(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {key} must be {rule}; got {str(value)[:60]!r}.") from None
+
+
+def _one_of(*choices: str | None) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        _require(value in choices)
+        return value
+
+    return read
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    height, width = value if isinstance(value, list | tuple) else (value, value)
+    _require(all(_is_number(edge) and edge == int(edge) and 1 <= edge <= 4096 for edge in (height, width)))
+    return int(height), int(width)
+
+
+def _three(value: Any) -> tuple[float, float, float]:
+    red, green, blue = value if isinstance(value, list | tuple) else (value, value, value)
+    _require(all(_is_number(one) for one in (red, green, blue)))
+    return float(red), float(green), float(blue)
+
+
+def _three_above_zero(value: Any) -> tuple[float, float, float]:
+    three = _three(value)
+    _require(min(three) > 0)
+    return three
+
+
+def _share(value: Any) -> float | None:
+    _require(value is None or (_is_number(value) and 0 < value <= 1))
+    return None if value is None else float(value)
+
+
+def _above_zero(value: Any) -> float:
+    _require(_is_number(value) and value > 0)
+    return float(value)
+
+
+def _name(value: Any) -> str | None:
+    _require(value is None or (isinstance(value, str) and len(value) <= 200))
+    return None if value is None else str(value)
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise ValueError
+
+
+_RULES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "size": ("one edge or [height, width], between 1 and 4096", _size),
+    "crop": ("between 0 and 1, or null to squeeze the whole image", _share),
+    "resample": ("bilinear or bicubic", _one_of("bilinear", "bicubic")),
+    "range": ("a number above 0: 1 for levels in 0..1, 255 for levels in 0..255", _above_zero),
+    "mean": ("one number or three", _three),
+    "std": ("one number or three, above 0", _three_above_zero),
+    "channels": ("rgb or bgr", _one_of("rgb", "bgr")),
+    "layout": ("nchw or nhwc", _one_of("nchw", "nhwc", None)),
+    "output": ("the name of an output", _name),
+}
 
 
 def _is_number(value: Any) -> bool:
@@ -144,7 +180,7 @@ class OnnxEncoder:
             images = images[..., ::-1]
         if want.layout == "nchw":
             images, scale, shift = images.transpose(0, 3, 1, 2), scale[:, None, None], shift[:, None, None]
-        batch = np.multiply(images, scale, dtype=np.float32, order="C")
+        batch: np.ndarray = np.multiply(images, scale, dtype=np.float32, order="C")
         batch += shift
         return batch
 
@@ -158,9 +194,12 @@ class OnnxEncoder:
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         if self._fixed_batch not in (None, 1):
             raise DataError(
-                f"{self.name}: the batch must be free or 1; the graph fixes it at {shape[0]}. Export it with a dynamic batch."
+                f"{self.name}: the batch must be free or 1; the graph fixes it at {shape[0]}. "
+                "Export it with a dynamic batch."
             )
-        self.preprocess = replace(wish, layout=layout, size=size, output=_output_name(self._session, wish.output, self.name))
+        self.preprocess = replace(
+            wish, layout=layout, size=size, output=_output_name(self._session, wish.output, self.name)
+        )
         self.input = ImageInput(size=size, crop=wish.crop, resample=wish.resample)
         self.dim = self._prove()
 
@@ -170,15 +209,20 @@ class OnnxEncoder:
             vectors = self.embed(grey)
         except DataError:
             raise
-        except Exception as e:  # noqa: BLE001  onnxruntime raises classes of its own that share no public base
-            raise DataError(f"{self.name}: the network must run on images of {self.input.size}; it failed: {_first_line(e)}") from e
+        except Exception as e:
+            raise DataError(
+                f"{self.name}: the network must run on images of {self.input.size}; "
+                f"it failed: {_first_line(e)}"
+            ) from e
         if vectors.ndim != 2 or len(vectors) != 2 or vectors.shape[1] == 0:
             raise DataError(
                 f"{self.name}: output {self.preprocess.output!r} must give one vector per image; "
                 f"it gave shape {vectors.shape} for 2 images. Name another with output=NAME."
             )
         if not np.isfinite(vectors).all():
-            raise DataError(f"{self.name}: output {self.preprocess.output!r} gave NaN or infinity for a plain grey image.")
+            raise DataError(
+                f"{self.name}: output {self.preprocess.output!r} gave NaN or infinity for a plain grey image."
+            )
         return int(vectors.shape[1])
 
 
@@ -186,7 +230,9 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as e:
-        raise InputError(f"the encoder must be hog, pixels, auto or an ONNX file; cannot read {path}: {e.strerror}.") from e
+        raise InputError(
+            f"the encoder must be hog, pixels, auto or an ONNX file; cannot read {path}: {e.strerror}."
+        ) from e
     if not content:
         raise DataError(f"{path}: an ONNX file must hold a network; it is empty.")
     return content
@@ -204,7 +250,7 @@ def _session(content: bytes, path: Path) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as e:  # noqa: BLE001  see _prove
+    except Exception as e:
         raise DataError(
             f"{path}: onnxruntime must be able to load it; it says: {_first_line(e)} "
             "(a file whose weights lie in a second file must be saved as one)."

@@ -12,7 +12,7 @@ __all__ = ["Pixels"]
 
 
 class Pixels:
-    """32x32 RGB levels in 0..1, squeezed to a square: 3,072 numbers. What every better encoder has to beat."""
+    """32x32 RGB levels in 0..1, squeezed to a square: 3,072 numbers. What every encoder has to beat."""
 
     name = "pixels"
     digest = "pixels/1"
@@ -26,4 +26,5 @@ class Pixels:
         return {"kind": "pixels"}
 
     def embed(self, images: Images) -> Vectors:
-        return np.divide(images.reshape(len(images), -1), np.float32(255), dtype=np.float32)
+        levels: Vectors = images.reshape(len(images), -1).astype(np.float32)
+        return levels / np.float32(255)

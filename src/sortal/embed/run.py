@@ -106,7 +106,7 @@ def embed(
 def vectors_of(
     source: Source, found: Sequence[Found], encoder: Encoder
 ) -> Iterator[tuple[list[Found], Vectors, list[Refused]]]:
-    """The same without a pile: batch by batch, the files that could be read, their vectors, and the others."""
+    """The same without a pile, batch by batch: the files that could be read, their vectors, the others."""
     load = _Loader(source, encoder, lambda digest: False)
     with ThreadPoolExecutor(n_threads()) as pool:
         loaded = _ordered(pool, load, found, window=2 * encoder.batch)
