@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from data.samples import encoded, photo
 from sortal.data import READ_LIMIT, Found, open_source
 from sortal.errors import DataError, InputError, Unreadable
+from tests.data.samples import encoded, photo
 
 PNG = encoded(photo(), "PNG")
 

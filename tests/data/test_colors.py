@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.samples import encoded, photo
 from sortal.data import decode_image
 from sortal.data.colors import as_rgb
+from tests.data.samples import encoded, photo
 
 
 def grey(values) -> list[int]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.samples import encoded, exif, one_of_each, photo
 from sortal.data import PIXEL_LIMIT, decode_image
 from sortal.errors import Unreadable
+from tests.data.samples import encoded, exif, one_of_each, photo
 
 FILES = one_of_each()
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest puts its own filters over ours

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.samples import encoded, exif, photo
 from sortal.data import decode_image, jpeg
 from sortal.data.jpeg import decode_plain_jpeg, read_jpeg_header, reduction
+from tests.data.samples import encoded, exif, photo
 
 
 def variants() -> dict[str, bytes]:

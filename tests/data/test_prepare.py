@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.samples import photo
 from sortal.data import ImageInput, prepare, thumbnail
 from sortal.errors import InputError
+from tests.data.samples import photo
 
 
 @pytest.mark.parametrize("resample", ["bilinear", "bicubic"])

@@ -1,8 +1,8 @@
 import pytest
 
-from data.samples import one_of_each
 from sortal.data.signature import image_format, kind_of_file, refuse_other_than_image
 from sortal.errors import Unreadable
+from tests.data.samples import one_of_each
 
 
 @pytest.mark.parametrize("name", one_of_each())

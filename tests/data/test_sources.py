@@ -2,10 +2,10 @@ import os
 
 import pytest
 
-from data.samples import encoded, photo
 from sortal import data
 from sortal.data import open_source
 from sortal.errors import InputError
+from tests.data.samples import encoded, photo
 
 
 def test_the_public_names_are_those_listed():
