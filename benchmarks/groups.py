@@ -121,7 +121,9 @@ def main() -> None:
     if unknown := set(chosen) - set(ROWS):
         parser.error(f"unknown row {sorted(unknown)[0]}; the rows are {', '.join(ROWS)}")
     for name in chosen:
-        save("groups", "How good the groups are; names only to score, mean of 3 seeds", [row(name)], key="row")
+        save(
+            "groups", "How good the groups are; names only to score, mean of 3 seeds", [row(name)], key="row"
+        )
 
 
 def row(name: str) -> dict[str, Any]:
@@ -182,7 +184,8 @@ def measure_row(name: str, source: str, pile_path: str) -> dict[str, Any]:
         scores.append(score(pile, made))
         group_cpu_s.append(again.group_cpu_s)
     return {
-        "n": len(pile), "scores": scores, "group_cpu_s": group_cpu_s, "embed_cpu_s": marks.embed_cpu_s, "wall_s": wall_s,
+        "n": len(pile), "scores": scores, "group_cpu_s": group_cpu_s,
+        "embed_cpu_s": marks.embed_cpu_s, "wall_s": wall_s,
     }  # fmt: skip
 
 
@@ -222,7 +225,11 @@ def score(pile: Any, made: Row) -> tuple[float, float, float]:
     grouped = labels >= 0
     table = contingency_matrix(truth[grouped], labels[grouped])
     acc = table[linear_sum_assignment(table, maximize=True)].sum() / len(files)
-    return float(acc), float(normalized_mutual_info_score(truth, labels)), float(adjusted_rand_score(truth, labels))
+    return (
+        float(acc),
+        float(normalized_mutual_info_score(truth, labels)),
+        float(adjusted_rand_score(truth, labels)),
+    )
 
 
 def _encoder(made: Row) -> tuple[str, Any]:
@@ -231,7 +238,9 @@ def _encoder(made: Row) -> tuple[str, Any]:
         return made.encoder, None
     from sortal.embed import Preprocess
 
-    return os.fspath(data_folder() / MOBILENET), Preprocess(range=255, mean=(128,) * 3, std=(128,) * 3, crop=0.875)
+    return os.fspath(data_folder() / MOBILENET), Preprocess(
+        range=255, mean=(128,) * 3, std=(128,) * 3, crop=0.875
+    )
 
 
 class _Marks:

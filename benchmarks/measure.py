@@ -1,4 +1,4 @@
-"""What every benchmark here needs: where the data lies, what machine this is, and a process of its own to measure.
+"""What every benchmark needs: where the data lies, what machine this is, a process of its own to measure.
 
 A claim is measured in a child process, so that its memory and CPU time are nobody else's.
 """
@@ -120,7 +120,7 @@ def extract(archive: Path, into: Path, wanted: Callable[[int, str], bool] = lamb
 
 
 def save(name: str, claim: str, rows: list[dict[str, Any]], *, key: str) -> None:
-    """Write NAME.json and NAME.md; rows of earlier runs stay unless one with the same `key` takes their place."""
+    """Write NAME.json and NAME.md; rows of earlier runs stay unless one has the same `key`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     before = json.loads(path.read_text())["rows"] if path.exists() else []
@@ -137,12 +137,16 @@ def _markdown(claim: str, rows: list[dict[str, Any]]) -> str:
     made = sorted({json.dumps(row["machine"]) for row in rows})
     commands = sorted({row["command"] for row in rows})
     lines = [claim, "", _table(rows), ""]
-    lines += [f"Machine and versions: {', '.join(f'{k} {v}' for k, v in json.loads(one).items())}" for one in made]
+    lines += [
+        f"Machine and versions: {', '.join(f'{k} {v}' for k, v in json.loads(one).items())}" for one in made
+    ]
     return "\n".join([*lines, "", "Commands: " + "; ".join(f"`{one}`" for one in commands)]) + "\n"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    columns = [key for key in dict.fromkeys(k for row in rows for k in row) if key not in ("command", "machine")]
+    columns = [
+        key for key in dict.fromkeys(k for row in rows for k in row) if key not in ("command", "machine")
+    ]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return "\n".join(lines + ["| " + " | ".join(_cell(row.get(c)) for c in columns) + " |" for row in rows])
 

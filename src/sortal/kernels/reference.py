@@ -154,8 +154,17 @@ def oriented_gradients(images: Float[np.ndarray, "b 32 32"]) -> Float[np.ndarray
     and the root of the result is taken (Arandjelovic and Zisserman 2012).
     """
     # 16 images: the widest array of a block, half the channels, takes 512 KB and stays in the L2 cache.
-    parts = list(map_blocks(lambda rows: _gradients_in_block(images[rows]), len(images), 16))
-    return np.concatenate(parts) if parts else np.empty((0, CELLS * CELLS * ORIENTATIONS), np.float32)
+    # Always 16: BLAS sums in another order at another width, and an image must not depend on its company.
+    parts = list(map_blocks(lambda rows: _gradients_in_block(_filled_up(images[rows], 16)), len(images), 16))
+    if not parts:
+        return np.empty((0, CELLS * CELLS * ORIENTATIONS), np.float32)
+    return np.concatenate(parts)[: len(images)]
+
+
+def _filled_up(images: np.ndarray, n: int) -> np.ndarray:
+    if len(images) == n:
+        return images
+    return np.concatenate([images, np.zeros((n - len(images), *images.shape[1:]), images.dtype)])
 
 
 def _gradients_in_block(images: np.ndarray) -> np.ndarray:
