@@ -4,44 +4,34 @@ Everything the command line and the page do goes through here.
 """
 
 import csv
+import io
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sortal import embed, explore
-from sortal.data import Found, Refused, Source, decode_image, files_source, open_source, shown, thumbnail
-from sortal.embed import Encoder, Preprocess
+from sortal.classifier import Classifier, Predictions, load
+from sortal.data import Source, decode_image, open_source, shown, thumbnail
+from sortal.embed import Preprocess
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.kernels import n_threads
+from sortal.progress import Progress
 from sortal.store import EncoderRow, Grouping, QuarantineRow, Store, counting, effective_labels, marks
-from sortal.train import Head, Model, Prediction, load_model, save_model, train_head
+from sortal.train import Head, save_model, train_head
+from sortal.update import Grouper, bring_up_to_date, rebuilt_encoder
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
 
-METHODS = ("graph", "kmeans")
-
-
-class Progress:
-    """What a long job tells while it runs. This one keeps silent; the command line shows it."""
-
-    def say(self, line: str) -> None:
-        """One line for a person."""
-
-    def start(self, what: str, total: int) -> None:
-        """A phase of `total` steps begins."""
-
-    def advance(self, n: int) -> None:
-        """`n` more steps of the phase are done."""
+METHODS = ("graph", "kmeans")  # those of sortal.cluster, named here so that a typo costs no import
 
 
 # ---- organize
@@ -73,14 +63,14 @@ def organize(
     _check_wishes(k, method, seed)
     where, location = _place(Path(source), None if into is None else Path(into))
     new = not _is_pile(where)
-    chosen = None if encoder == "auto" and not new else _named(encoder, preprocess)
+    chosen = None if encoder == "auto" and not new else embed.named(encoder, preprocess)
     given = None if location is None else open_source(location, _names_from(names_from))
     store = Store.create(where) if new else Store.open(where)
     try:
         with store.run(
             "organize", {"source": os.fspath(source), "encoder": encoder, "k": k, "method": method}
         ):
-            _organize(store, given, chosen, encoder, Grouper(k, method, seed), progress)
+            bring_up_to_date(store, given, chosen, encoder, Grouper(k, method, seed), progress)
     except BaseException as e:
         store.close()
         # A pile that never held an item is of no use to anybody; one that holds some goes on next time.
@@ -88,166 +78,6 @@ def organize(
             shutil.rmtree(where)
         raise
     return Pile(store)
-
-
-def _organize(
-    store: Store,
-    given: Source | None,
-    chosen: Encoder | None,
-    wish: str,
-    grouper: "Grouper",
-    progress: Progress,
-) -> None:
-    encoder, reason = (chosen, _why(wish)) if chosen is not None else _stored_encoder(store)
-    encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
-    _keep_weights(store, encoder)
-    progress.say(f"encoder {encoder.name}: {encoder.dim:,} numbers an item; {reason}")
-    names: dict[int, dict[str, str]] = {}
-    for source_id, source in _sources(store, given, progress):
-        names[source_id] = _read(store, source_id, source, encoder, encoder_id, grouper, progress)
-    ids = store.items(encoder_id)
-    if not len(ids):
-        raise InputError(_nothing_to_group(store))
-    store.compact("vectors", encoder_id, ids)
-    grouper.group(store, encoder_id, ids, progress)
-    for source_id, given_names in names.items():
-        _name_by_folders(store, source_id, given_names, progress)
-
-
-def _read(
-    store: Store,
-    source_id: int,
-    source: Source,
-    encoder: Encoder,
-    encoder_id: int,
-    grouper: "Grouper",
-    progress: Progress,
-) -> dict[str, str]:
-    """Bring one source up to date; the names that its folders give, by path."""
-    plan = embed.plan(store, source_id, source, encoder_id)
-    grouper.check_against(len(plan.todo) + store.count(encoder_id))
-    progress.say(_found(source, plan))
-    embed.refuse(store, source_id, plan.refused)
-    if plan.todo:
-        view = embed.outlook(source, plan.todo, encoder)
-        if view.seconds is not None:
-            progress.say(f"about {_duration(view.seconds)} to read and embed {len(plan.todo):,}")
-        if view.photographs and encoder.name == "hog":
-            progress.say(
-                "these look like photographs: hog sees shape only, a network sees more (--encoder FILE.onnx)"
-            )
-        progress.start("embedding", len(plan.todo))
-        embed.embed(store, source_id, source, encoder, encoder_id, plan.todo, progress.advance)
-    store.forget(source_id, plan.gone)  # last, so that a moved file is never without a place
-    return plan.names
-
-
-def _sources(store: Store, given: Source | None, progress: Progress) -> list[tuple[int, Source]]:
-    """The source that was given, or all that the pile knows and that are still there."""
-    if given is not None:
-        return [(store.source(given.location, given.kind, given.names_from), given)]
-    found: list[tuple[int, Source]] = []
-    for row in store.sources():
-        try:
-            found.append((row.id, open_source(row.location, _names_from(row.names_from))))
-        except SortalError as e:
-            progress.say(f"{shown(row.location)} cannot be read now ({e}); its items stay as they are")
-    return found
-
-
-def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progress: Progress) -> None:
-    """Name what has no name yet after the folders; an item that lies in folders of two names gets none."""
-    if not names:
-        return
-    marked = marks(store.acts())
-    by_item: dict[int, set[str]] = {}
-    for path, row in store.files(source_id).items():
-        if path in names and row.item not in marked.names and row.item not in marked.none:
-            by_item.setdefault(row.item, set()).add(names[path])
-    clashes = sum(len(found) > 1 for found in by_item.values())
-    if clashes:
-        progress.say(f"{clashes:,} items lie in folders of different names and stay unnamed")
-    by_name: dict[str, list[int]] = {}
-    for item, found in by_item.items():
-        if len(found) == 1:
-            by_name.setdefault(next(iter(found)), []).append(item)
-    for name, items in sorted(by_name.items()):
-        store.act("name", {"name": name}, sorted(items))
-    if by_name:
-        progress.say(f"{sum(map(len, by_name.values())):,} items named after {len(by_name)} folders")
-
-
-class Grouper:
-    """Groups a pile as asked, or as before; the same wish on the same items is not run twice."""
-
-    def __init__(self, k: int | str | None, method: str | None, seed: int | None) -> None:
-        self.k, self.method, self.seed = k, method, seed
-
-    def check_against(self, n_items: int) -> None:
-        """Refuse a k that cannot work before hours of embedding, not after."""
-        if isinstance(self.k, int) and self.k > n_items:
-            raise InputError(
-                f"k must be between 1 and the number of items; got k={self.k} for {n_items} items."
-            )
-
-    def group(self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress) -> None:
-        before = store.grouping(encoder_id) or store.grouping()
-        k = self.k if self.k is not None else before.parameters["k"] if before else "auto"
-        method = self.method or (before.method if before else "graph")
-        seed = self.seed if self.seed is not None else before.seed if before else 0
-        self.k = k
-        self.check_against(len(ids))
-        if before and _same(store, before, encoder_id, method, k, seed, ids):
-            progress.say("nothing changed: the groups stay as they are")
-            return
-        column = store.vectors(encoder_id)
-        assert column is not None
-        start = time.perf_counter()
-        progress.say(f"grouping {len(ids):,} items by {method}")
-        found = _graph(column.array, k, seed) if method == "graph" else _kmeans(column.array, k, seed)
-        evidence = found.evidence | {"seconds": round(time.perf_counter() - start, 2)}
-        store.add_grouping(encoder_id, method, {"k": k}, seed, evidence, ids, found.labels, found.points)
-        progress.say(f"{found.n_groups} groups{' (a guess: k was not given)' if k == 'auto' else ''}")
-        if before and any(act.detail.get("grouping") == before.id for act in counting(store.acts())):
-            progress.say("merges and splits belonged to the old groups; names stay with their items")
-
-
-@dataclass(frozen=True)
-class _Found:
-    labels: np.ndarray
-    points: np.ndarray
-    n_groups: int
-    evidence: dict[str, Any]
-
-
-def _graph(vectors: np.ndarray, k: int | str, seed: int) -> _Found:
-    from sortal.cluster import shared_neighbor_clustering
-
-    found = shared_neighbor_clustering(vectors, k, seed=seed)
-    candidates = [explore.as_json(candidate) for candidate in found.candidates]
-    return _Found(found.labels, found.points, found.n_clusters, {"candidates": candidates})
-
-
-def _kmeans(vectors: np.ndarray, k: int | str, seed: int) -> _Found:
-    from sortal.cluster import KMeans, by_falling_size, half_whitening
-
-    if not isinstance(k, int):
-        raise InputError("kmeans needs the number of groups; got k='auto': give -k, or use the method graph.")
-    fitted = KMeans(k, n_init=10, random_state=seed).fit(vectors)
-    labels = by_falling_size(fitted.labels_)
-    points = half_whitening(vectors, 128)(vectors)
-    return _Found(
-        labels, points, int(labels.max()) + 1, {"candidates": [], "inertia": float(fitted.inertia_)}
-    )
-
-
-def _same(
-    store: Store, before: Grouping, encoder_id: int, method: str, k: int | str, seed: int, ids: np.ndarray
-) -> bool:
-    if (before.encoder, before.method, before.parameters["k"], before.seed) != (encoder_id, method, k, seed):
-        return False
-    column = store.column("labels", before.id)
-    return column is not None and np.array_equal(column.item_ids, ids)
 
 
 # ---- the pile
@@ -631,7 +461,7 @@ class Pile:
             none_vectors=self.vectors[none] if len(none) else None,
             seed=seed,
         )
-        encoder = _rebuilt(self._store, self.encoder)
+        encoder = rebuilt_encoder(self._store, self.encoder)
         save_model(
             into,
             head,
@@ -655,68 +485,6 @@ class Pile:
         return sum(many.values())
 
 
-# ---- a model, opened
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """One prediction per readable file, in the order of the scan, and the files that could not be read."""
-
-    predictions: list[Prediction]
-    refused: list[Refused]
-
-
-class Classifier:
-    """A model folder, ready to predict; needs no pile."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        spec = model.encoder.get("spec", {})
-        self.encoder = embed.rebuild(
-            spec, model.folder / "encoder.onnx" if spec.get("kind") == "onnx" else None
-        )
-        if (self.encoder.digest, self.encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
-            raise InputError(
-                f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "
-                f"({model.encoder['name']} {model.encoder['digest'][:12]}): train again."
-            )
-
-    def predict(
-        self,
-        source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-        progress: Progress | None = None,
-    ) -> Predictions:
-        """Name every image of a folder, zip, list, or of one or several files."""
-        progress = progress or Progress()
-        opened = _to_predict(source)
-        found: list[Found] = []
-        refused: list[Refused] = []
-        for entry in opened.scan():
-            found.append(entry) if isinstance(entry, Found) else refused.append(entry)
-        progress.start("predicting", len(found))
-        predictions: list[Prediction] = []
-        for entries, vectors, more in embed.vectors_of(opened, found, self.encoder):
-            predictions += self.model.head.predict([entry.path for entry in entries], vectors)
-            refused += more
-            progress.advance(len(entries) + len(more))
-        if not predictions and not found and not refused:
-            raise InputError("source must hold images; it holds no file.")
-        return Predictions(predictions, refused)
-
-
-def load(path: str | os.PathLike[str]) -> Classifier:
-    """The model folder at `path`, every byte of it checked."""
-    return Classifier(load_model(path))
-
-
-def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Source:
-    if isinstance(source, str | os.PathLike):
-        listed = Path(source).suffix.lower() in (".zip", ".csv", ".parquet")
-        return files_source([source]) if Path(source).is_file() and not listed else open_source(source)
-    paths = list(source)
-    return _to_predict(paths[0]) if len(paths) == 1 else files_source(paths)
-
-
 # ---- what organize needs
 
 
@@ -727,12 +495,6 @@ def _check_wishes(k: int | str | None, method: str | None, seed: int | None) -> 
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
     if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
         raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
-
-
-def _names_from(names_from: str | None) -> Any:
-    if names_from not in (None, "folders"):
-        raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
-    return names_from
 
 
 def _place(source: Path, into: Path | None) -> tuple[Path, Path | None]:
@@ -748,6 +510,12 @@ def _place(source: Path, into: Path | None) -> tuple[Path, Path | None]:
     return plain.with_name(f"{name}.sortal"), source
 
 
+def _names_from(names_from: str | None) -> Literal["folders"] | None:
+    if names_from is None or names_from == "folders":
+        return names_from  # type: ignore[return-value]
+    raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
+
+
 def _is_pile(path: Path) -> bool:
     return (path / "catalogue.db").exists()
 
@@ -757,86 +525,7 @@ def _has_items(where: Path) -> bool:
         return any(store.count(row.id) for row in store.encoders())
 
 
-def _named(wish: str, preprocess: Preprocess | None) -> Encoder:
-    return embed.named("hog" if wish == "auto" else wish, preprocess)
-
-
-def _why(wish: str) -> str:
-    if wish == "auto":
-        return "auto takes it where the pile has no other: it needs no weights and works everywhere"
-    return "as asked"
-
-
-def _stored_encoder(store: Store) -> tuple[Encoder, str]:
-    """The encoder that the pile's groups were made with: its vectors are there already."""
-    rows = {row.id: row for row in store.encoders()}
-    grouping = store.grouping()
-    if not rows:
-        return embed.named("hog"), _why("auto")
-    return _rebuilt(store, rows[grouping.encoder if grouping else max(rows)]), "the pile has its vectors"
-
-
-def _rebuilt(store: Store, row: EncoderRow) -> Encoder:
-    weights = _weights_path(store, row.digest)
-    return embed.rebuild(row.spec, weights if weights.exists() else None)
-
-
-def _weights_path(store: Store, digest: str) -> Path:
-    return store.path / "models" / f"{digest}.onnx"
-
-
-def _keep_weights(store: Store, encoder: Encoder) -> None:
-    """Copy the network into the pile, so that the pile can be grouped again when the file has moved."""
-    if encoder.weights is None:
-        return
-    kept = _weights_path(store, encoder.digest)
-    if kept.exists():
-        return
-    kept.parent.mkdir(exist_ok=True)
-    fresh = kept.with_suffix(".new")
-    try:
-        shutil.copyfile(encoder.weights, fresh)
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
-        fresh.replace(kept)
-    except OSError as e:
-        fresh.unlink(missing_ok=True)
-        raise StoreError(
-            f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
-        ) from e
-
-
-def _found(source: Source, plan: embed.Plan) -> str:
-    n = len(plan.todo) + plan.unchanged
-    parts = [f"{shown(source.location)}: {n:,} files, {len(plan.todo):,} to read"]
-    if plan.gone:
-        parts.append(f"{len(plan.gone):,} gone")
-    refused = len(plan.refused) + plan.still_refused
-    if refused:
-        parts.append(f"{refused:,} in quarantine")
-    return ", ".join(parts)
-
-
-def _nothing_to_group(store: Store) -> str:
-    refused = store.quarantine()
-    if not refused:
-        return "the source must hold images; no file was found. Check the path."
-    first = refused[0]
-    return (
-        f"the source must hold images that can be read; none of {len(refused):,} files is one, "
-        f"the first: {shown(first.path)}: {first.reason}. Check the path."
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _as_csv(rows: list[dict[str, Any]]) -> str:
-    import io
-
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=["path", "group", "name", "none_of_these"], lineterminator="\n")
     writer.writeheader()

@@ -1,5 +1,6 @@
 """The command `sortal`, its subcommands loaded when they are called, and how errors end it."""
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -56,14 +57,13 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. Exit codes: 0, 1 the user's mistake, 2 usage, 130 Ctrl-C."""
+    _print_anything()
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(sys.argv[1:] or ["--help"], standalone_mode=False)
     except click.UsageError as e:
-        e.show()
-        code = 2
+        code = _fail(f"{e.format_message()} (see {e.ctx.command_path if e.ctx else 'sortal'} --help)", 2)
     except click.ClickException as e:
-        e.show()
-        code = 1
+        code = _fail(e.format_message())
     except SortalError as e:
         code = _fail(str(e))
     except (KeyboardInterrupt, click.Abort):
@@ -78,6 +78,13 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = 1) -> int:
     click.echo(f"sortal: {' '.join(message.split())}", err=True)
-    return 1
+    return code
+
+
+def _print_anything() -> None:
+    """Names and paths hold what the output's encoding may lack, or bytes that are no text: escape those."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from sortal.pile import Progress
+from sortal.progress import Progress
 
 __all__ = ["PlainProgress", "RichProgress", "print_json", "progress"]
 

@@ -30,7 +30,7 @@ def summary_shape(pile: Pile) -> dict[str, Any]:
         "method": grouping.method if grouping else None,
         "k": grouping.parameters["k"] if grouping else None,
         "seed": grouping.seed if grouping else None,
-        "groups": len(pile.groups),
+        "n_groups": len(pile.groups),
         "candidates": grouping.evidence["candidates"] if grouping else [],
     }
 

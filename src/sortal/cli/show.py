@@ -63,7 +63,7 @@ def _groups(pile: "Pile", only: int | None) -> None:
     click.echo(f"{len(pile):,} items, {len(pile.groups)} groups; encoder {pile.encoder.name}; {how}")
     if made and made.evidence["candidates"] and only is None:
         _candidates(made.evidence["candidates"], len(set(pile.labels.tolist())))
-    base = os.path.commonpath([os.path.dirname(path) for path in pile.paths]) if pile.paths else ""
+    base = _shared_folder(pile.paths)
     for group in pile.groups:
         if only is not None and group.number != only:
             continue
@@ -77,11 +77,19 @@ def _groups(pile: "Pile", only: int | None) -> None:
         )
         for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
             for position in positions[:few]:
-                click.echo(f"      {title}  {shown(os.path.relpath(pile.paths[position], base))}")
+                click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}")
     if pile.quarantine and only is None:
         kinds = Counter(row.kind for row in pile.quarantine)
         text = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         click.echo(f"\nquarantine: {text} (--quarantine lists them)")
+
+
+def _shared_folder(paths: list[str]) -> str:
+    """The folder that all paths lie in, with its slash; empty where there is none."""
+    try:
+        return os.path.join(os.path.commonpath({os.path.dirname(path) for path in paths}), "")
+    except ValueError:
+        return ""
 
 
 def _candidates(rows: list[dict[str, float]], n_found: int) -> None:

@@ -9,13 +9,16 @@ from sortal.cluster.graph import (
     shared_neighbor_clustering,
 )
 from sortal.cluster.kmeans import KMeans, KMeansResult, kmeans
+from sortal.cluster.methods import METHODS, Grouped
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.cluster.validity import Agreement, agreement, matched_accuracy
 from sortal.cluster.whitening import HalfWhitening, half_whitening
 
 __all__ = [
+    "METHODS",
     "Agreement",
     "Candidate",
+    "Grouped",
     "HalfWhitening",
     "KMeans",
     "KMeansResult",

@@ -20,12 +20,12 @@ SAMPLE = 24  # images looked at before a run: enough for a rate and a first impr
 
 
 def named(wish: str, preprocess: Preprocess | None = None) -> Encoder:
-    """The encoder a person names: `hog`, `pixels`, or the path of an ONNX file."""
+    """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file."""
     if wish.lower().endswith(".onnx") or Path(wish).is_file():
         return OnnxEncoder(wish, preprocess)
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
-    if wish == "hog":
+    if wish in ("hog", "auto"):
         return Hog()
     if wish == "pixels":
         return Pixels()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sortal.arrays import Images, Vectors
-from sortal.data import ImageInput
+from sortal.data import ImageInput, shown
 from sortal.errors import DataError, InputError
 
 __all__ = ["OnnxEncoder", "Preprocess", "sidecar_path"]
@@ -126,7 +125,8 @@ _RULES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # The bounds also keep out integers that no float can hold, which JSON has.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e30 < value < 1e30
 
 
 def sidecar_path(weights: Path) -> Path:
@@ -146,7 +146,7 @@ class OnnxEncoder:
 
     def __init__(self, path: str | os.PathLike[str], preprocess: Preprocess | None = None) -> None:
         self.weights: Path = Path(path)
-        self.name = self.weights.name
+        self.name = shown(self.weights.name)
         content = _read(self.weights)
         self.digest = hashlib.sha256(content).hexdigest()
         self.assumed = False
@@ -154,7 +154,7 @@ class OnnxEncoder:
             preprocess = _from_sidecar(sidecar_path(self.weights))
             self.assumed = preprocess is None
         self._session = _session(content, self.weights)
-        self._resolve(preprocess or Preprocess())
+        self._resolve(Preprocess.from_json((preprocess or Preprocess()).as_json(), where="preprocess"))
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -169,7 +169,12 @@ class OnnxEncoder:
         found = self._session.run([self.preprocess.output], {self._input.name: batch})[0]
         if found.ndim == 4:
             found = found.mean(axis=(2, 3) if self.preprocess.layout == "nchw" else (1, 2))
-        return np.ascontiguousarray(found.reshape(len(batch), -1), dtype=np.float32)
+        if found.ndim != 2 or len(found) != len(batch) or not found.shape[1]:
+            raise DataError(
+                f"{self.name}: output {self.preprocess.output!r} must give one vector per image; "
+                f"it gave shape {found.shape} for {len(batch)} images. Name another with output=NAME."
+            )
+        return np.ascontiguousarray(found, dtype=np.float32)
 
     def _normalised(self, images: Images) -> np.ndarray:
         """uint8 (b, h, w, 3) -> the float32 batch of the network's own layout, in one pass."""
@@ -214,11 +219,6 @@ class OnnxEncoder:
                 f"{self.name}: the network must run on images of {self.input.size}; "
                 f"it failed: {_first_line(e)}"
             ) from e
-        if vectors.ndim != 2 or len(vectors) != 2 or vectors.shape[1] == 0:
-            raise DataError(
-                f"{self.name}: output {self.preprocess.output!r} must give one vector per image; "
-                f"it gave shape {vectors.shape} for 2 images. Name another with output=NAME."
-            )
         if not np.isfinite(vectors).all():
             raise DataError(
                 f"{self.name}: output {self.preprocess.output!r} gave NaN or infinity for a plain grey image."
@@ -231,10 +231,10 @@ def _read(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as e:
         raise InputError(
-            f"the encoder must be hog, pixels, auto or an ONNX file; cannot read {path}: {e.strerror}."
+            f"the encoder must be hog, pixels, auto or an ONNX file; {shown(str(path))}: {e.strerror}."
         ) from e
     if not content:
-        raise DataError(f"{path}: an ONNX file must hold a network; it is empty.")
+        raise DataError(f"{shown(str(path))}: an ONNX file must hold a network; it is empty.")
     return content
 
 
@@ -252,7 +252,7 @@ def _session(content: bytes, path: Path) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as e:
         raise DataError(
-            f"{path}: onnxruntime must be able to load it; it says: {_first_line(e)} "
+            f"{shown(str(path))}: onnxruntime must be able to load it; it says: {_first_line(e)} "
             "(a file whose weights lie in a second file must be saved as one)."
         ) from e
 
@@ -263,12 +263,14 @@ def _from_sidecar(path: Path) -> Preprocess | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: the sidecar must be readable UTF-8 JSON; {e}.") from e
+        raise InputError(
+            f"{shown(str(path))}: the sidecar must be readable UTF-8 JSON; {_first_line(e)}."
+        ) from e
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as e:
-        raise InputError(f"{path}: the sidecar must be JSON; {_first_line(e)}") from e
-    return Preprocess.from_json(given, where=str(path))
+        raise InputError(f"{shown(str(path))}: the sidecar must be JSON; {_first_line(e)}.") from e
+    return Preprocess.from_json(given, where=shown(str(path)))
 
 
 def _only_image_input(session: Any, name: str) -> Any:
@@ -300,4 +302,4 @@ def _output_name(session: Any, wish: str | None, name: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])

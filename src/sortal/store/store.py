@@ -396,7 +396,13 @@ class Store:
             self._catalogue.insert("groupings", (id, encoder_id, *record))
             label_segment.refer(self._catalogue, "labels", id, ids)
             point_segment.refer(self._catalogue, "points", id, ids)
+            self._catalogue.insert("meta", ("grouping", str(id)), replace=True)
         return id
+
+    def make_current(self, grouping_id: int) -> None:
+        """Let an older grouping be the one that `grouping()` gives."""
+        with self._catalogue.transaction():
+            self._catalogue.insert("meta", ("grouping", str(grouping_id)), replace=True)
 
     def groupings(self, encoder_id: int | None = None) -> list[Grouping]:
         """All groupings, of one encoder or of all, oldest first."""
@@ -404,9 +410,13 @@ class Store:
         return self._groupings(f"{where} ORDER BY id", which)
 
     def grouping(self, encoder_id: int | None = None) -> Grouping | None:
-        """The latest grouping, of one encoder or of all."""
-        where, which = ("", ()) if encoder_id is None else ("WHERE encoder = ?", (encoder_id,))
-        return next(iter(self._groupings(f"{where} ORDER BY id DESC LIMIT 1", which)), None)
+        """The latest grouping of one encoder, or else the pile's current one: the last made or chosen."""
+        if encoder_id is not None:
+            found = self._groupings("WHERE encoder = ? ORDER BY id DESC LIMIT 1", (encoder_id,))
+        else:
+            current = [int(value) for _, value in self._catalogue.checked("meta", "WHERE key = 'grouping'")]
+            found = self._groupings("WHERE id = ?", current) if current else []
+        return next(iter(found), None)
 
     def _groupings(self, where: str, which: Sequence[int]) -> list[Grouping]:
         return [

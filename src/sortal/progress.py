@@ -1,0 +1,16 @@
+"""How a long job tells what it does, whoever listens."""
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """What a long job tells while it runs. This one keeps silent; the command line shows it."""
+
+    def say(self, line: str) -> None:
+        """One line for a person."""
+
+    def start(self, what: str, total: int) -> None:
+        """A phase of `total` steps begins."""
+
+    def advance(self, n: int) -> None:
+        """`n` more steps of the phase are done."""
