@@ -352,6 +352,18 @@ class Pile:
 
     # looking
 
+    def neighbors(self, item: int | str, count: int = 10) -> list[explore.Neighbor]:
+        """The items most like one (a position or a path), most alike first, with their cosine."""
+        return explore.nearest(self.points, int(self._positions([item])[0]), count)
+
+    def outliers(self, count: int = 24) -> list[explore.Outlier]:
+        """The items least like their nearest neighbours, over the whole pile, oddest first."""
+        return explore.outliers(self.points, count) if len(self.points) > 1 else []
+
+    def map(self, *, seed: int = 0, most: int = 5000) -> explore.MapView:
+        """Two dimensions to look at, of all items or of `most` drawn evenly from the groups."""
+        return explore.project(self.points, seed=seed, most=most, labels=self.labels)
+
     def thumbnails(self, positions: Sequence[int], edge: int = 96) -> dict[int, bytes]:
         """JPEG bytes by position, for the items whose file can be read now."""
         sources: dict[int, Source] = {}
@@ -379,8 +391,8 @@ class Pile:
     def report(self, *, with_map: bool = True, most_thumbnails: int = 1_200) -> explore.Report:
         """Everything that the page and the notebook show."""
         shapes = [group.shape for group in self.groups]
-        view = explore.project(self.points, labels=self.labels) if with_map and len(self.points) else None
-        odd = explore.outliers(self.points) if with_map and len(self) > 1 else []
+        view = self.map() if with_map and len(self.points) else None
+        odd = self.outliers() if with_map else []
         positions = explore.thumbnail_positions(shapes, view, odd, most=most_thumbnails)
         return explore.Report(
             title=self.path.stem,

@@ -59,7 +59,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0, 1 the user's mistake, 2 usage, 130 Ctrl-C."""
     _print_anything()
     try:
-        code = cli.main(sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = cli.main(sys.argv[1:] or ["--help"], prog_name="sortal", standalone_mode=False)
     except click.UsageError as e:
         code = _fail(f"{e.format_message()} (see {e.ctx.command_path if e.ctx else 'sortal'} --help)", 2)
     except click.ClickException as e:
