@@ -186,7 +186,9 @@ def _stored_encoder(store: Store) -> tuple[Encoder, str]:
 
 def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
     weights = _weights_path(store, row.digest)
-    return embed.rebuild(row.spec, weights if weights.exists() else None)
+    encoder = embed.rebuild(row.spec, weights if weights.exists() else None)
+    encoder.name = row.name  # the file is kept under its digest; under that name it would be another encoder
+    return encoder
 
 
 def _weights_path(store: Store, digest: str) -> Path:

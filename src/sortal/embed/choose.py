@@ -13,10 +13,11 @@ from sortal.embed.hog import Hog
 from sortal.embed.onnx import OnnxEncoder, Preprocess
 from sortal.embed.pixels import Pixels
 from sortal.errors import InputError, Unreadable
+from sortal.kernels import n_threads
 
 __all__ = ["Outlook", "named", "outlook"]
 
-SAMPLE = 24  # images looked at before a run: enough for a rate and a first impression, a second at most
+SAMPLE = 12  # images looked at before a run: enough for a rate and a first impression
 
 
 def named(wish: str, preprocess: Preprocess | None = None) -> Encoder:
@@ -41,7 +42,7 @@ class Outlook:
 
 
 def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
-    """Read and embed up to 24 images spread over `todo`, and draw them out to all of it."""
+    """Read and embed up to 12 images spread over `todo`, and draw them out to all of it."""
     images, read_s = [], 0.0
     for entry in todo[:: max(1, len(todo) // SAMPLE)][:SAMPLE]:
         start = time.perf_counter()
@@ -58,8 +59,8 @@ def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
     start = time.perf_counter()
     encoder.embed(batch)
     embed_s = time.perf_counter() - start
-    # Reading runs beside the network, so the slower of the two sets the pace.
-    seconds = max(read_s, embed_s) / len(images) * len(todo)
+    # Both want the same cores: reading is timed on one of them, the network on all.
+    seconds = (read_s / n_threads() + embed_s) / len(images) * len(todo)
     return Outlook(seconds, look_like_photographs(batch))
 
 
