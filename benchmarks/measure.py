@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+# Over about 0.5, others used the cores too: wall times then say little, CPU times and memory still do.
+_LOAD_BEFORE = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PACKAGES = ("numpy", "scipy", "scikit-learn", "onnxruntime", "pillow", "simplejpeg", "faiss-cpu")
@@ -44,6 +46,7 @@ def machine() -> dict[str, Any]:
         "cores": cores,
         "cpu": f"{platform.machine()} {vector}".strip(),
         "system": platform.system(),
+        "load before": round(_LOAD_BEFORE, 1),
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
     }

@@ -68,6 +68,6 @@ def load(path: str | os.PathLike[str]) -> Classifier:
 def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Source:
     if isinstance(source, str | os.PathLike):
         listed = Path(source).suffix.lower() in (".zip", ".csv", ".parquet")
-        return files_source([source]) if Path(source).is_file() and not listed else open_source(source)
+        return files_source([source]) if os.path.isfile(source) and not listed else open_source(source)
     paths = list(source)
     return _to_predict(paths[0]) if len(paths) == 1 else files_source(paths)

@@ -61,6 +61,8 @@ def organize(
     """
     progress = progress or Progress()
     _check_wishes(k, method, seed)
+    if "" in (os.fspath(source), into):
+        raise InputError("source and into must be paths; got an empty one.")
     where, location = _place(Path(source), None if into is None else Path(into))
     new = not _is_pile(where)
     chosen = None if encoder == "auto" and not new else embed.named(encoder, preprocess)
@@ -518,7 +520,7 @@ def _place(source: Path, into: Path | None) -> tuple[Path, Path | None]:
     if into is not None:
         return into, source
     plain = source.absolute()
-    name = plain.name if plain.is_dir() else plain.stem
+    name = plain.name if os.path.isdir(plain) else plain.stem
     return plain.with_name(f"{name}.sortal"), source
 
 
@@ -529,7 +531,7 @@ def _names_from(names_from: str | None) -> Literal["folders"] | None:
 
 
 def _is_pile(path: Path) -> bool:
-    return (path / "catalogue.db").exists()
+    return os.path.isfile(path / "catalogue.db")  # unlike Path's own, False for a name that no file can have
 
 
 def _has_items(where: Path) -> bool:

@@ -12,7 +12,7 @@ from sortal.data import Source, open_source, shown
 from sortal.embed import Encoder, OnnxEncoder
 from sortal.errors import InputError, SortalError, StoreError
 from sortal.progress import Progress
-from sortal.store import EncoderRow, Grouping, Store, counting, marks
+from sortal.store import EncoderRow, Grouping, Store, checked_name, counting, marks
 
 __all__ = ["Grouper", "bring_up_to_date", "rebuilt_encoder"]
 
@@ -95,10 +95,12 @@ def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progre
     if not names:
         return
     marked = marks(store.acts())
+    clean = {name: _usable(name, progress) for name in sorted(set(names.values()))}
     by_item: dict[int, set[str]] = {}
     for path, row in store.files(source_id).items():
-        if path in names and row.item not in marked.names and row.item not in marked.none:
-            by_item.setdefault(row.item, set()).add(names[path])
+        name = clean[names[path]] if path in names else None
+        if name is not None and row.item not in marked.names and row.item not in marked.none:
+            by_item.setdefault(row.item, set()).add(name)
     clashes = sum(len(found) > 1 for found in by_item.values())
     if clashes:
         progress.say(f"{clashes:,} items lie in folders of different names and stay unnamed")
@@ -110,6 +112,14 @@ def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progre
         store.act("name", {"name": name}, sorted(items))
     if by_name:
         progress.say(f"{sum(map(len, by_name.values())):,} items named after {len(by_name)} folders")
+
+
+def _usable(name: str, progress: Progress) -> str | None:
+    try:
+        return checked_name(name)
+    except InputError as e:
+        progress.say(f"a folder's name is passed over: {e}")
+        return None
 
 
 class Grouper:

@@ -13,7 +13,9 @@ def test_groups_are_matched_one_to_one():
     assert matched_accuracy(names, np.array([0, 0, 0, 0, 0, 0])) == 0.5
     # Taking the commonest name for each group would count 6 of 6; one to one, two of group "a" are wrong.
     assert matched_accuracy(names, np.array([0, 1, 1, 2, 2, 3])) == pytest.approx(5 / 6)
-    assert matched_accuracy(names, np.array([-1, 0, 0, 1, 1, -1])) == pytest.approx(5 / 6)
+    # What a method left out is wrong, also where all that was left out carries one name.
+    assert matched_accuracy(names, np.array([-1, 0, 0, 1, 1, -1])) == pytest.approx(4 / 6)
+    assert matched_accuracy(names, np.full(6, -1)) == 0
 
 
 def test_agreement_gathers_three_measures():

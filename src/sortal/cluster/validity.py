@@ -25,7 +25,10 @@ class Agreement:
 
 
 def agreement(names: Sequence[Any] | np.ndarray, labels: Labels) -> Agreement:
-    """How well `labels` agree with `names`, one of each per item; -1 counts as one more group."""
+    """How well `labels` agree with `names`, one of each per item.
+
+    Items that a method left out (-1) count as one more group for NMI and ARI, and as wrong for the accuracy.
+    """
     accuracy = matched_accuracy(names, labels)
     nmi, ari = normalized_mutual_info_score(names, labels), adjusted_rand_score(names, labels)
     return Agreement(accuracy, float(nmi), float(ari))
@@ -34,12 +37,15 @@ def agreement(names: Sequence[Any] | np.ndarray, labels: Labels) -> Agreement:
 def matched_accuracy(names: Sequence[Any] | np.ndarray, labels: Labels) -> float:
     """The share of items that are right when groups and names are matched one to one as well as can be.
 
-    Source: Kuhn 1955, the Hungarian method. A group or name left over counts as wrong.
+    Source: Kuhn 1955, the Hungarian method. A group or name left over counts as wrong, and so does -1.
     """
     if len(names) != len(labels) or len(labels) == 0:
         raise InputError(
             f"names and labels must hold one entry for each item, at least one; "
             f"got {len(names)} and {len(labels)}."
         )
-    table = contingency_matrix(names, labels)
+    grouped = np.asarray(labels) >= 0
+    if not grouped.any():
+        return 0.0
+    table = contingency_matrix(np.asarray(names)[grouped], np.asarray(labels)[grouped])
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))

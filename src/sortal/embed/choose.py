@@ -1,9 +1,9 @@
 """Which encoder: what was asked for, what the pile already has, or the best that is at hand."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +22,7 @@ SAMPLE = 12  # images looked at before a run: enough for a rate and a first impr
 
 def named(wish: str, preprocess: Preprocess | None = None) -> Encoder:
     """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file."""
-    if wish.lower().endswith(".onnx") or Path(wish).is_file():
+    if wish.lower().endswith(".onnx") or os.path.isfile(wish):
         return OnnxEncoder(wish, preprocess)
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")

@@ -165,9 +165,9 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     `InputError` where the folder is missing or `path` is a folder, `StoreError` where writing fails.
     """
     target = Path(path)
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise InputError(f"{target.parent} must be a folder to write {target.name} into; make it first.")
-    if target.is_dir():
+    if os.path.isdir(target):
         raise InputError(
             f"the report needs a file name, but {target} is a folder; add a name such as /report.html."
         )

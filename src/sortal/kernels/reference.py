@@ -4,7 +4,6 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial.distance import cdist
 
 from sortal.kernels.threads import map_blocks
 
@@ -41,6 +40,8 @@ def _nearest_in_block(x: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, n
         slack = (8 + 2 * x.shape[1] ** 0.5) * np.finfo(scores.dtype).eps * reach
         doubtful = np.flatnonzero(~(scores.min(axis=1) - best > slack))
         if doubtful.size:
+            from scipy.spatial.distance import cdist  # .3 s that commands which group nothing need not pay
+
             exact = cdist(x[doubtful].astype(np.float64), centers.astype(np.float64), "sqeuclidean")
             labels[doubtful] = exact.argmin(axis=1)
     difference = x.astype(np.float64) - centers[labels]

@@ -78,7 +78,7 @@ class Store:
         if os.path.lexists(path):
             what = "a pile already: open it" if _is_pile(path) else "no pile: choose another name with --into"
             raise StoreError(f"{one_line(path)}: a new pile needs a name that is free; this is {what}.")
-        if not path.parent.is_dir():
+        if not os.path.isdir(path.parent):
             raise StoreError(
                 f"{one_line(path.parent)}: no such folder: make it, or choose another one with --into."
             )
@@ -444,7 +444,7 @@ class Store:
 
 
 def _is_pile(path: Path) -> bool:
-    return (path / "catalogue.db").is_file()
+    return os.path.isfile(path / "catalogue.db")
 
 
 def _remove_stale(parent: Path, prefix: str) -> None:

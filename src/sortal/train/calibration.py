@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from sortal.arrays import Labels, Points
@@ -46,6 +45,8 @@ def fit_temperature(logits: Points, labels: Labels) -> float:
     targets are smoothed as in Platt 1999, section 2.2: (n + 1) / (n + 2) for the item's own label, the rest
     shared by the others. Without that two held-out items, both right, would make every later confidence 1.
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and not needed to predict
+
     n, k = logits.shape
     targets = np.full((n, k), 1.0 / ((n + 2) * (k - 1)))
     targets[np.arange(n), labels] = (n + 1.0) / (n + 2)

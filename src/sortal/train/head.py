@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from sortal.arrays import Labels, Mask, Points
 from sortal.errors import InputError
@@ -197,6 +195,9 @@ def _logistic_regression(
     whitening: Whitening, x: Points, y: Labels
 ) -> tuple[Float[np.ndarray, "c d"], Float[np.ndarray, " c"], bool]:
     """Weights and bias on (x - mean), and whether the fit converged."""
+    from sklearn.exceptions import ConvergenceWarning  # slow to import, and not needed to predict
+    from sklearn.linear_model import LogisticRegression
+
     model = LogisticRegression(C=1.0, tol=1e-3, max_iter=500)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)

@@ -104,8 +104,8 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
     `InputError` where there is no folder, `DataError` (one line, naming the file) for anything wrong inside.
     """
     folder = Path(os.path.abspath(folder))
-    source = folder if folder.exists() or not _parked(folder).is_dir() else _parked(folder)
-    if not source.is_dir():
+    source = folder if os.path.exists(folder) or not os.path.isdir(_parked(folder)) else _parked(folder)
+    if not os.path.isdir(source):
         raise InputError(
             f"a model is a folder made by `sortal train`; {folder} is not a folder. Check the path."
         )

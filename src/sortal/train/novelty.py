@@ -25,7 +25,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.decomposition import PCA
 
 from sortal.arrays import Labels, Points
 from sortal.train.split import draw_evenly
@@ -80,6 +79,8 @@ def fit_novelty(
     rows = draw_evenly(labels, MAX_BANK, seed)
     n_axes = max(1, min(MAX_AXES, whitened.shape[1], len(rows) - 1))
     with np.errstate(invalid="ignore"):  # identical vectors have no variance to share out
+        from sklearn.decomposition import PCA  # slow to import, and not needed to predict
+
         pca = PCA(n_axes, random_state=seed).fit(whitened[draw_evenly(labels, 16_384, seed)])
     components = np.asarray(pca.components_.T, dtype=np.float32)
     rule = Novelty(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from scipy.stats import binomtest
 
 from sortal.train.calibration import Calibration
 
@@ -88,6 +87,8 @@ def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001 recommend it for small n. Fitted by SciPy.
     """
+    from scipy.stats import binomtest  # slow to import, and not needed to predict
+
     interval = binomtest(n_right, n).proportion_ci(confidence_level=0.95, method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.covariance import ledoit_wolf
-from sklearn.decomposition import PCA
 
 from sortal.arrays import Labels, Points
 from sortal.train.split import draw_evenly
@@ -55,6 +53,8 @@ def _principal_axes(centred: Points, seed: int) -> Points | None:
     """None where the vectors are narrow enough as they are."""
     if centred.shape[1] <= MAX_FEATURES:
         return None
+    from sklearn.decomposition import PCA  # slow to import, and not needed to predict
+
     n_components = min(MAX_FEATURES // 2, len(centred))
     pca = PCA(n_components, svd_solver="randomized", random_state=seed).fit(centred)
     return np.asarray(pca.components_.T, dtype=np.float32)
@@ -69,6 +69,8 @@ def _half_inverse(residuals: Points) -> Points:
     scale = float(np.abs(residuals).max())
     if scale == 0.0:  # one training item a name
         return np.eye(residuals.shape[1], dtype=np.float32)
+    from sklearn.covariance import ledoit_wolf  # slow to import, and not needed to predict
+
     covariance, _ = ledoit_wolf(residuals / scale, assume_centered=True)
     variance, axes = np.linalg.eigh(covariance.astype(np.float64))
     floor = variance[-1] * 1e-7  # float32's resolution: below it an axis holds rounding only
