@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def organize(
     anything stored is changed.
     """
     progress = progress or Progress()
-    _check_wishes(k, method, seed)
+    grouper = _grouper(k, method, seed)
     if "" in (os.fspath(source), into):
         raise InputError("source and into must be paths; got an empty one.")
     where, location = _place(Path(source), None if into is None else Path(into))
@@ -72,7 +73,7 @@ def organize(
         with store.run(
             "organize", {"source": os.fspath(source), "encoder": encoder, "k": k, "method": method}
         ):
-            bring_up_to_date(store, given, chosen, encoder, Grouper(k, method, seed), progress)
+            bring_up_to_date(store, given, chosen, encoder, grouper, progress)
     except BaseException as e:
         store.close()
         # A pile that never held an item is of no use to anybody; one that holds some goes on next time.
@@ -159,6 +160,8 @@ class Pile:
     @cached_property
     def _ids(self) -> np.ndarray:
         """Item ids in the fixed order: those of the last grouping, or all with a vector before one."""
+        if not self._store.encoders():
+            return np.empty(0, np.int64)  # a run was killed before its first vector
         if self.grouping is None:
             return self._store.items(self.encoder.id)
         column = self._store.column("labels", self.grouping.id)
@@ -233,6 +236,14 @@ class Pile:
         shapes = explore.describe(self.points, self.labels)
         called = {name.number: name for name in explore.name_groups(self.names, self.labels)}
         return [Group(shape, called[shape.number]) for shape in shapes]
+
+    def group_numbers(self) -> str:
+        """The numbers of the groups as a person would say them: "0 to 9", "0 to 4, 6 to 9"."""
+        numbers = np.unique(self.labels[self.labels >= 0])
+        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+        if not len(numbers):
+            return "none yet"
+        return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
     # what a person does
 
@@ -334,8 +345,7 @@ class Pile:
     def _members(self, group: int) -> np.ndarray:
         members = np.flatnonzero(self.labels == group)
         if group < 0 or not len(members):
-            there = ", ".join(map(str, np.unique(self.labels[self.labels >= 0])[:20]))
-            raise InputError(f"group must be one of {there or 'none yet'}; got {group}.")
+            raise InputError(f"group must be one of {self.group_numbers()}; got {group}.")
         return members
 
     def _positions(self, items: Iterable[int | str]) -> np.ndarray:
@@ -343,7 +353,9 @@ class Pile:
         positions = []
         for item in items:
             position = (
-                item if isinstance(item, int) else where.get(item, where.get(os.path.abspath(item), -1))
+                int(item)
+                if _is_whole(item)
+                else where.get(str(item), where.get(os.path.abspath(str(item)), -1))
             )
             if not 0 <= position < len(self):
                 raise InputError(
@@ -502,13 +514,19 @@ class Pile:
 # ---- what organize needs
 
 
-def _check_wishes(k: int | str | None, method: str | None, seed: int | None) -> None:
-    if not (k is None or k == "auto" or (isinstance(k, int) and not isinstance(k, bool) and k >= 1)):
+def _grouper(k: int | str | None, method: str | None, seed: int | None) -> Grouper:
+    if not (k is None or k == "auto" or (_is_whole(k) and k >= 1)):
         raise InputError(f"k must be a whole number of at least 1, or 'auto'; got {k!r}.")
     if method is not None and method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
+    if not (seed is None or (_is_whole(seed) and 0 <= seed < 2**32)):
         raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
+    return Grouper(k if k is None or k == "auto" else int(k), method, None if seed is None else int(seed))
+
+
+def _is_whole(number: object) -> TypeGuard[int]:
+    """Also NumPy's integers, as a loop over np.arange gives them."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _place(source: Path, into: Path | None) -> tuple[Path, Path | None]:

@@ -16,6 +16,7 @@ def test_usage_errors_exit_with_2(sortal, pile):
     assert "'three' is neither a whole number nor auto" in sortal("organize", pile, "-k", "three").error(2)
     assert "GROUP must be the number of a group; got 'x'" in sortal("name", pile, "x", "thumb").error(2)
     assert "give a GROUP and a NAME" in sortal("name", pile, "thumb").error(2)
+    assert "--group and --history are two views" in sortal("show", pile, "--group", "0", "--history").error(2)
     assert "--preprocess wants KEY=VALUE" in sortal("organize", pile, "--preprocess", "size").error(2)
 
 
@@ -69,7 +70,8 @@ def test_arguments_out_of_range_change_nothing(sortal, pile):
         "preprocess belongs to an ONNX file"
         in sortal("organize", pile, "--encoder", "hog", "--preprocess", "size=8").error()
     )
-    assert "got 9" in sortal("show", pile, "--group", "9").error()
+    assert "0 to 4; got 9" in sortal("show", pile, "--group", "9").error()
+    assert "nowhere.png" in sortal("show", pile, "--like", "nowhere.png").error()
     assert "got 9" in sortal("name", pile, "9", "x").error()
     assert "got -1" in sortal("name", pile, "--", "-1", "x").error()
     assert "nowhere.png" in sortal("name", pile, "x", "--item", "nowhere.png").error()

@@ -68,6 +68,16 @@ def test_show_quarantine(sortal, pile):
     assert [row["path"].rsplit("/", 1)[1] for row in record["files"]] == ["empty.png", "notes.txt"]
 
 
+def test_show_like(sortal, pile, photos):
+    item = sortal("show", pile, "--json").json("show")["groups"][0]["typical"][0]
+    found = sortal("show", pile, "--like", item, "--json").json("neighbors")["neighbors"]
+    assert len(found) == 10
+    assert item not in {one["path"] for one in found}
+    similarities = [one["similarity"] for one in found]
+    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[0] > 0.5
+
+
 def test_acts_and_history(sortal, pile):
     sizes = {g["number"]: g["size"] for g in sortal("show", pile, "--json").json("show")["groups"]}
     acts = [

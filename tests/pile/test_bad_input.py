@@ -16,6 +16,7 @@ from PIL import Image
 import sortal
 from sortal.embed import Preprocess
 from sortal.errors import DataError, InputError, SortalError, StoreError
+from sortal.store import Store
 
 from ..embed.networks import log_net, network
 from .digits import state, write_digits
@@ -152,7 +153,7 @@ def test_k_above_the_number_of_items_that_is_only_known_at_the_end_keeps_the_vec
 def test_an_act_that_breaks_its_rule(pile):
     before = state(pile.path)
     acts = {
-        lambda: pile.name(99, "a"): "group must be one of 0, 1",
+        lambda: pile.name(99, "a"): "group must be one of 0 to 9",
         lambda: pile.name(-1, "a"): "group must be one of",
         lambda: pile.name(0, ""): "1 to 200 characters",
         lambda: pile.name(0, "  "): "1 to 200 characters",
@@ -484,3 +485,14 @@ def test_what_may_not_be_read_is_listed_and_the_run_goes_on(shut):
     code = f"p = sortal.organize({str(folder)!r}, {str(shut / 'a.sortal')!r}, k=3); "
     code += "assert len(p) == 11; assert [q.kind for q in p.quarantine] == ['permission'] * 2"
     assert as_anybody(code) == "done"
+
+
+def test_a_pile_whose_first_run_was_killed_at_once_opens_and_says_what_to_do(tmp_path):
+    Store.create(tmp_path / "new.sortal").close()
+    with sortal.open(tmp_path / "new.sortal") as pile:
+        assert (len(pile), pile.paths, pile.groups, pile.quarantine) == (0, [], [], [])
+        assert "0 items" in repr(pile)
+        with refused(StoreError, "no vectors yet", "run organize"):
+            pile.write_report(tmp_path / "r.html")
+        with refused(InputError, "none yet"):
+            pile.name(0, "x")

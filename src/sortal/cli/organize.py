@@ -55,7 +55,7 @@ def organize(
     sortal organize photos/ --encoder net.onnx --preprocess range=255,mean=128,std=128
     """
     from sortal import pile as library
-    from sortal.cli.output import print_json, progress
+    from sortal.cli.output import print_candidates, print_json, progress
     from sortal.cli.shapes import summary_shape
     from sortal.data import shown
     from sortal.embed import Preprocess
@@ -76,6 +76,8 @@ def organize(
             else ""
         )
         where = shown(str(pile.path))
+        if pile.grouping is not None and pile.grouping.evidence["candidates"]:
+            print_candidates(pile.grouping.evidence["candidates"])
         click.echo(f"{len(pile):,} items in {len(pile.groups)} groups{refused}")
         click.echo(f"pile: {where}\nlook: sortal show {where} --html report.html")
 

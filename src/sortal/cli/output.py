@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 
 from sortal.progress import Progress
 
-__all__ = ["PlainProgress", "RichProgress", "print_json", "progress"]
+__all__ = ["PlainProgress", "RichProgress", "print_candidates", "print_json", "progress"]
 
 EVERY_S = 5.0  # between two plain lines of one phase
 
@@ -26,6 +26,16 @@ def progress() -> "RichProgress | PlainProgress":
 def print_json(record: Any) -> None:
     """One JSON value, pure ASCII: bytes that are no UTF-8 stand as lone surrogate escapes."""
     click.echo(json.dumps(record, indent=1, allow_nan=False))
+
+
+def print_candidates(rows: list[dict[str, float]]) -> None:
+    """The five numbers of groups with the best silhouette, and what speaks for each."""
+    click.echo("the number of groups is a guess; candidates by evidence:")
+    for row in sorted(rows, key=lambda row: -row["silhouette"])[:5]:
+        click.echo(
+            f"      k={row['n_clusters']:<3} silhouette {row['silhouette']:.3f}"
+            f"  modularity {row['modularity']:.3f}  eigengap {row['eigengap']:.3f}"
+        )
 
 
 class RichProgress(Progress):

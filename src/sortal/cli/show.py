@@ -13,60 +13,75 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("pile", type=click.Path())
 @click.option("--group", type=int, help="Only this group, with all its typical members and outliers.")
+@click.option("--like", metavar="IMAGE", help="The items of the pile most like this one of them.")
 @click.option("--html", type=click.Path(), help="Write one self-contained page.")
 @click.option("--quarantine", is_flag=True, help="List the files that could not be read, with the reason.")
 @click.option("--history", is_flag=True, help="List every act of naming, merging and splitting.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show(
-    pile: str, group: int | None, html: str | None, quarantine: bool, history: bool, as_json: bool
+    pile: str,
+    group: int | None,
+    like: str | None,
+    html: str | None,
+    quarantine: bool,
+    history: bool,
+    as_json: bool,
 ) -> None:
     """Show the groups of a pile: size, tightness, typical members, outliers.
 
     \b
     sortal show photos.sortal
     sortal show photos.sortal --group 3
+    sortal show photos.sortal --like photos/0001.jpg
     sortal show photos.sortal --html report.html
     sortal show photos.sortal --quarantine
     """
     import sortal
-    from sortal.cli.output import print_json
-    from sortal.cli.shapes import group_shape, pile_shape, quarantine_shape
 
+    _one_view(
+        {"--group": group is not None, "--like": like, "--quarantine": quarantine, "--history": history}
+    )
     with sortal.open(pile) as opened:
         if html is not None:
             opened.write_report(html)
             if not as_json:
                 click.echo(f"wrote {html}")
                 return
-        chosen = [one for one in opened.groups if group is None or one.number == group]
-        if group is not None and not chosen:
-            raise sortal.InputError(f"group must be one of 0 to {len(opened.groups) - 1}; got {group}.")
-        if as_json and quarantine:
-            print_json(quarantine_shape(opened.quarantine))
-        elif as_json and history:
-            print_json({"acts": opened.history})
-        elif as_json:
-            print_json(pile_shape(opened) | {"groups": [group_shape(opened, one) for one in chosen]})
-        elif quarantine:
-            _quarantine(opened)
+        if quarantine:
+            _quarantine(opened, as_json)
         elif history:
-            _history(opened)
+            _history(opened, as_json)
+        elif like is not None:
+            _like(opened, like, as_json)
         else:
-            _groups(opened, group)
+            _groups(opened, group, as_json)
 
 
-def _groups(pile: "Pile", only: int | None) -> None:
+def _one_view(asked: dict[str, object]) -> None:
+    views = [option for option, given in asked.items() if given]
+    if len(views) > 1:
+        raise click.UsageError(f"{views[0]} and {views[1]} are two views of a pile: ask for one at a time")
+
+
+def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
+    from sortal.cli.output import print_candidates, print_json
+    from sortal.cli.shapes import group_shape, pile_shape
     from sortal.data import shown
+    from sortal.errors import InputError
 
+    chosen = [group for group in pile.groups if only is None or group.number == only]
+    if only is not None and not chosen:
+        raise InputError(f"group must be one of {pile.group_numbers()}; got {only}.")
+    if as_json:
+        print_json(pile_shape(pile) | {"groups": [group_shape(pile, group) for group in chosen]})
+        return
     made = pile.grouping
     how = f"{made.method}, k={made.parameters['k']}, seed {made.seed}" if made else "not grouped yet"
     click.echo(f"{len(pile):,} items, {len(pile.groups)} groups; encoder {pile.encoder.name}; {how}")
     if made and made.evidence["candidates"] and only is None:
-        _candidates(made.evidence["candidates"], len(set(pile.labels.tolist())))
+        print_candidates(made.evidence["candidates"])
     base = _shared_folder(pile.paths)
-    for group in pile.groups:
-        if only is not None and group.number != only:
-            continue
+    for group in chosen:
         few = 3 if only is None else 99
         name = group.name if group.name is not None else "-"
         other = (
@@ -92,26 +107,38 @@ def _shared_folder(paths: list[str]) -> str:
         return ""
 
 
-def _candidates(rows: list[dict[str, float]], n_found: int) -> None:
-    click.echo(f"the number of groups is a guess; candidates by evidence, {n_found} now:")
-    best = sorted(rows, key=lambda row: -row["silhouette"])[:5]
-    for row in best:
-        click.echo(
-            f"      k={row['n_clusters']:<3} silhouette {row['silhouette']:.3f}"
-            f"  modularity {row['modularity']:.3f}  eigengap {row['eigengap']:.3f}"
-        )
-
-
-def _quarantine(pile: "Pile") -> None:
+def _like(pile: "Pile", item: str, as_json: bool) -> None:
+    from sortal.cli.output import print_json
     from sortal.data import shown
 
+    found = [(pile.paths[one.position], one.similarity) for one in pile.neighbors(item)]
+    if as_json:
+        print_json({"neighbors": [{"path": path, "similarity": similarity} for path, similarity in found]})
+        return
+    for path, similarity in found:
+        click.echo(f"{similarity:6.3f}  {shown(path)}")
+
+
+def _quarantine(pile: "Pile", as_json: bool) -> None:
+    from sortal.cli.output import print_json
+    from sortal.cli.shapes import quarantine_shape
+    from sortal.data import shown
+
+    if as_json:
+        print_json(quarantine_shape(pile.quarantine))
+        return
     for row in pile.quarantine:
         click.echo(f"{row.kind}: {shown(row.path)}: {row.reason}")
     if not pile.quarantine:
         click.echo("nothing is in quarantine: every file could be read.")
 
 
-def _history(pile: "Pile") -> None:
+def _history(pile: "Pile", as_json: bool) -> None:
+    from sortal.cli.output import print_json
+
+    if as_json:
+        print_json({"acts": pile.history})
+        return
     for act in pile.history:
         undone = "" if act["counts"] or act["kind"] == "undo" else "  (undone)"
         detail = act["detail"].get("name") or " ".join(

@@ -35,4 +35,8 @@ def train(pile: str, into: str, seed: int, as_json: bool) -> None:
     mixed = sorted((count, true, called) for true, called, count in report.confusion if true != called)[::-1]
     for count, true, called in mixed[:5]:
         click.echo(f"  {count:,} of {report.names[true].name} called {report.names[called].name}")
+    click.echo(
+        f"like nothing shown: said of {report.novelty.known:.1%} of the held-out items, wrongly; of "
+        f"{report.novelty.left_out:.0%} of the items of a name that was left out, rightly"
+    )
     click.echo(f"model: {into} (read {into}/CARD.md)")
