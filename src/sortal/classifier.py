@@ -1,5 +1,6 @@
 """A model folder at work: files in, names out. Needs no pile."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,10 +52,11 @@ class Classifier:
             found.append(entry) if isinstance(entry, Found) else refused.append(entry)
         progress.start("predicting", len(found))
         predictions: list[Prediction] = []
-        for entries, vectors, more in embed.vectors_of(opened, found, self.encoder):
-            predictions += self.model.head.predict([entry.path for entry in entries], vectors)
-            refused += more
-            progress.advance(len(entries) + len(more))
+        with contextlib.closing(embed.vectors_of(opened, found, self.encoder)) as chunks:
+            for entries, vectors, more in chunks:
+                predictions += self.model.head.predict([entry.path for entry in entries], vectors)
+                refused += more
+                progress.advance(len(entries) + len(more))
         if not predictions and not found and not refused:
             raise InputError("source must hold images; it holds no file.")
         return Predictions(predictions, refused)

@@ -10,30 +10,39 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
 from sortal import embed, explore
 from sortal.classifier import Classifier, Predictions, load
-from sortal.data import Source, decode_image, open_source, shown, thumbnail
-from sortal.embed import Preprocess
+from sortal.data import NamesFrom, Source, decode_image, open_source, shown, thumbnail
+from sortal.embed import Encoder, Preprocess
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.kernels import n_threads
 from sortal.progress import Progress
-from sortal.store import EncoderRow, Grouping, QuarantineRow, Store, counting, effective_labels, marks
-from sortal.train import Head, save_model, train_head
+from sortal.store import (
+    MARKS,
+    Column,
+    EncoderRow,
+    Grouping,
+    QuarantineRow,
+    Store,
+    counting,
+    effective_labels,
+    marks,
+)
+from sortal.store.lock import held
+from sortal.train import Head, save_model, train_head_from
 from sortal.update import Grouper, bring_up_to_date, rebuilt_encoder
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
-
-METHODS = ("graph", "kmeans")  # those of sortal.cluster, named here so that a typo costs no import
-
 
 # ---- organize
 
@@ -42,7 +51,7 @@ def organize(
     source: str | os.PathLike[str],
     into: str | os.PathLike[str] | None = None,
     *,
-    encoder: str = "auto",
+    encoder: str | os.PathLike[str] = "auto",
     preprocess: Preprocess | None = None,
     k: int | str | None = None,
     method: str | None = None,
@@ -62,23 +71,21 @@ def organize(
     """
     progress = progress or Progress()
     grouper = _grouper(k, method, seed)
-    if "" in (os.fspath(source), into):
-        raise InputError("source and into must be paths; got an empty one.")
-    where, location = _place(Path(source), None if into is None else Path(into))
+    where, location = _place(source, into)
+    given = _given(source, location, names_from)
+    chosen = _chosen(encoder, preprocess)
     new = not _is_pile(where)
-    chosen = None if encoder == "auto" and not new else embed.named(encoder, preprocess)
-    given = None if location is None else open_source(location, _names_from(names_from))
     store = Store.create(where) if new else Store.open(where)
     try:
-        with store.run(
-            "organize", {"source": os.fspath(source), "encoder": encoder, "k": k, "method": method}
-        ):
-            bring_up_to_date(store, given, chosen, encoder, grouper, progress)
+        if into is None and given is not None:
+            _check_is_of(store, given)
+        wishes = {"source": os.fspath(source), "encoder": os.fspath(encoder), "k": grouper.asked[0]}
+        with store.run("organize", wishes | {"method": method}):
+            bring_up_to_date(store, given, chosen, grouper, progress)
     except BaseException as e:
         store.close()
-        # A pile that never held an item is of no use to anybody; one that holds some goes on next time.
-        if new and isinstance(e, Exception) and not _has_items(where):
-            shutil.rmtree(where)
+        if new and isinstance(e, Exception):
+            _discard_if_empty(where)
         raise
     return Pile(store)
 
@@ -164,9 +171,7 @@ class Pile:
             return np.empty(0, np.int64)  # a run was killed before its first vector
         if self.grouping is None:
             return self._store.items(self.encoder.id)
-        column = self._store.column("labels", self.grouping.id)
-        assert column is not None
-        return column.item_ids
+        return self._grouped("labels").item_ids
 
     @cached_property
     def all_paths(self) -> list[list[str]]:
@@ -193,9 +198,7 @@ class Pile:
         """n x q float32 unit rows: the representation in which the groups were found."""
         if self.grouping is None:
             return np.empty((0, 1), np.float32)
-        column = self._store.column("points", self.grouping.id)
-        assert column is not None
-        return column.array
+        return self._grouped("points").checked()
 
     @property
     def labels(self) -> np.ndarray:
@@ -206,9 +209,8 @@ class Pile:
     def _labels(self) -> np.ndarray:
         if self.grouping is None:
             return np.full(len(self), -1, np.int32)
-        column = self._store.column("labels", self.grouping.id)
-        assert column is not None
-        labels = effective_labels(column.item_ids, column.array, self._store.acts(), self.grouping.id)
+        column = self._grouped("labels")
+        labels = effective_labels(column.item_ids, column.checked(), self._store.acts(), self.grouping.id)
         labels.flags.writeable = False
         return labels
 
@@ -269,12 +271,15 @@ class Pile:
         """Part a group by its own vectors; the largest part keeps the number, the others get new ones."""
         from sortal.cluster import shared_neighbor_clustering
 
+        _check_seed(seed)
         members = self._members(group)
         if not 2 <= into <= len(members):
             raise InputError(
                 f"into must be between 2 and the group's size; got {into} for {len(members)} items."
             )
-        parts = shared_neighbor_clustering(np.asarray(self.vectors[members]), into, seed=seed).labels
+        column = self._vector_column()
+        vectors = column.rows(column.positions(self._ids[members]))
+        parts = shared_neighbor_clustering(vectors, into, seed=seed).labels
         fresh = int(self.labels.max()) + 1
         moved = parts > 0
         if not moved.any():
@@ -306,11 +311,13 @@ class Pile:
         ]  # fmt: skip
 
     def export_names(self, path: str | os.PathLike[str]) -> int:
-        """Write path, group, name and mark of every item to a .csv or .json; the number of items."""
+        """Write path, group, name and mark of every file, copies too, to a .csv or .json; their number."""
         path = Path(path)
+        items = zip(self.all_paths, self.labels.tolist(), self.names, self.none_of_these.tolist())
         rows = [
-            {"path": shown_path, "group": int(label), "name": name, "none_of_these": bool(none)}
-            for shown_path, label, name, none in zip(self.paths, self.labels, self.names, self.none_of_these)
+            {"path": path, "group": label, "name": name, "none_of_these": none}
+            for paths, label, name, none in items
+            for path in paths
         ]
         if path.suffix == ".json":
             text = json.dumps({"items": rows, "history": self.history}, indent=1)
@@ -328,7 +335,9 @@ class Pile:
             raise InputError(
                 f"{kind} needs either a group or items; got {'neither' if group is None else 'both'}."
             )
-        positions = self._members(group) if group is not None else self._positions(items or [])
+        positions = (
+            self._members(group) if group is not None else self._positions([] if items is None else items)
+        )
         return self._act(kind, detail, self._ids[positions].tolist())
 
     def _act(self, kind: str, detail: dict[str, Any], items: Sequence[int]) -> int:
@@ -368,6 +377,7 @@ class Pile:
 
     def neighbors(self, item: int | str, count: int = 10) -> list[explore.Neighbor]:
         """The items most like one (a position or a path), most alike first, with their cosine."""
+        self._grouping_id()
         return explore.nearest(self.points, int(self._positions([item])[0]), count)
 
     def outliers(self, count: int = 24) -> list[explore.Outlier]:
@@ -376,6 +386,8 @@ class Pile:
 
     def map(self, *, seed: int = 0, most: int = 5000) -> explore.MapView:
         """Two dimensions to look at, of all items or of `most` drawn evenly from the groups."""
+        self._grouping_id()
+        _check_seed(seed)
         return explore.project(self.points, seed=seed, most=most, labels=self.labels)
 
     def thumbnails(self, positions: Sequence[int], edge: int = 96) -> dict[int, bytes]:
@@ -458,10 +470,25 @@ class Pile:
         )
 
     def _base_labels(self) -> np.ndarray:
+        return self._grouped("labels").checked()
+
+    def _grouped(self, kind: str) -> Column:
+        """A column of the current grouping."""
         assert self.grouping is not None
-        column = self._store.column("labels", self.grouping.id)
-        assert column is not None
-        return column.array
+        column = self._store.column(kind, self.grouping.id)
+        if column is None:
+            raise StoreError(
+                f"{shown(str(self.path))}: grouping {self.grouping.id} has no {kind}: restore the pile from a"
+                " copy."
+            )
+        return column
+
+    def _vector_column(self) -> Column:
+        """Its `rows` are checked, which `vectors` are not."""
+        column = self._store.vectors(self.encoder.id)
+        if column is None:
+            raise StoreError(f"{shown(str(self.path))}: it has no vectors: run organize on it again.")
+        return column
 
     def _named_by_folders(self) -> bool:
         """Whether names came from elsewhere: agreement with groups that were named as groups says nothing."""
@@ -481,10 +508,13 @@ class Pile:
                 f'no item of {shown(str(self.path))} has a name: sortal name PILE GROUP "NAME" first.'
             )
         none = np.flatnonzero(self.none_of_these)
-        head = train_head(
-            self.vectors[named],
+        column = self._vector_column()
+        rows = column.positions(self._ids[np.concatenate([named, none])])
+        head = train_head_from(
+            lambda wanted: column.rows(rows[wanted]),
+            self.encoder.dim,
             [name for name in self.names if name is not None],
-            none_vectors=self.vectors[none] if len(none) else None,
+            n_none=len(none),
             seed=seed,
         )
         encoder = rebuilt_encoder(self._store, self.encoder)
@@ -506,9 +536,9 @@ class Pile:
         """Items whose name was given to many at once, and so perhaps never looked at one by one."""
         many: dict[int, bool] = {}
         for act in counting(self._store.acts()):
-            if act.kind in ("name", "unname", "none"):
+            if act.kind in MARKS:
                 many.update(dict.fromkeys(act.items.tolist(), act.kind == "name" and len(act.items) > 1))
-        return sum(many.values())
+        return sum(many.get(item, False) for item in self._ids.tolist())
 
 
 # ---- what organize needs
@@ -517,11 +547,14 @@ class Pile:
 def _grouper(k: int | str | None, method: str | None, seed: int | None) -> Grouper:
     if not (k is None or k == "auto" or (_is_whole(k) and k >= 1)):
         raise InputError(f"k must be a whole number of at least 1, or 'auto'; got {k!r}.")
-    if method is not None and method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    if not (seed is None or (_is_whole(seed) and 0 <= seed < 2**32)):
-        raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
+    if seed is not None:
+        _check_seed(seed)
     return Grouper(k if k is None or k == "auto" else int(k), method, None if seed is None else int(seed))
+
+
+def _check_seed(seed: int) -> None:
+    if not (_is_whole(seed) and 0 <= seed < 2**32):
+        raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
 
 
 def _is_whole(number: object) -> TypeGuard[int]:
@@ -529,32 +562,64 @@ def _is_whole(number: object) -> TypeGuard[int]:
     return isinstance(number, Integral) and not isinstance(number, bool)
 
 
-def _place(source: Path, into: Path | None) -> tuple[Path, Path | None]:
+def _place(source: str | os.PathLike[str], into: str | os.PathLike[str] | None) -> tuple[Path, Path | None]:
     """Where the pile is, and what to read into it: None for what it knows already."""
-    if _is_pile(source):
-        if into is not None and into.absolute() != source.absolute():
-            raise InputError(f"{shown(str(source))} is a pile and is grouped in place; leave out into.")
-        return source, None
+    if "" in (os.fspath(source), into):
+        raise InputError("source and into must be paths; got an empty one.")
+    plain = Path(os.path.abspath(source))
+    if _is_pile(plain):
+        if into is not None and os.path.abspath(into) != str(plain):
+            raise InputError(f"{shown(str(plain))} is a pile and is grouped in place; leave out into.")
+        return Path(source), None
     if into is not None:
-        return into, source
-    plain = source.absolute()
+        return Path(into), plain
     name = plain.name if os.path.isdir(plain) else plain.stem
-    return plain.with_name(f"{name}.sortal"), source
+    if not name:
+        raise InputError(f"{shown(str(plain))} has no name that a pile beside it could have: give into.")
+    return plain.with_name(f"{name}.sortal"), plain
 
 
-def _names_from(names_from: str | None) -> Literal["folders"] | None:
-    if names_from is None or names_from == "folders":
-        return names_from  # type: ignore[return-value]
-    raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
+def _given(source: str | os.PathLike[str], location: Path | None, names_from: str | None) -> Source | None:
+    if names_from not in (None, "folders"):
+        raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
+    if location is not None:
+        return open_source(location, cast(NamesFrom, names_from))
+    if names_from is not None:
+        raise InputError(
+            f"names_from belongs to a folder, zip or list; {shown(os.fspath(source))} is a pile."
+        )
+    return None
+
+
+def _chosen(encoder: str | os.PathLike[str], preprocess: Preprocess | None) -> Encoder | None:
+    if encoder != "auto":
+        return embed.named(os.fspath(encoder), preprocess)
+    if preprocess is not None:
+        raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
+    return None
+
+
+def _check_is_of(store: Store, source: Source) -> None:
+    """Photos and photos.zip would share a pile that neither was named for."""
+    known = [row.location for row in store.sources()]
+    if known and source.location not in known:
+        raise InputError(
+            f"{shown(str(store.path))} is the pile of {shown(known[0])}: say into to add "
+            f"{shown(source.location)} to it, or to make another pile."
+        )
+
+
+def _discard_if_empty(where: Path) -> None:
+    """A new pile that never held an item is of no use to anybody; one that holds some goes on next time."""
+    with suppress(StoreError), held(where, "discard"):  # another process may have begun to fill it
+        with Store.open(where) as store:
+            if any(store.count(row.id) for row in store.encoders()):
+                return
+        shutil.rmtree(where)
 
 
 def _is_pile(path: Path) -> bool:
     return os.path.isfile(path / "catalogue.db")  # unlike Path's own, False for a name that no file can have
-
-
-def _has_items(where: Path) -> bool:
-    with Store.open(where) as store:
-        return any(store.count(row.id) for row in store.encoders())
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:

@@ -1,8 +1,10 @@
 """A pile brought up to date: new files become vectors, and all of them groups."""
 
+import hashlib
 import os
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,47 +14,64 @@ from sortal.data import Source, open_source, shown
 from sortal.embed import Encoder, OnnxEncoder
 from sortal.errors import InputError, SortalError, StoreError
 from sortal.progress import Progress
-from sortal.store import EncoderRow, Grouping, Store, checked_name, counting, marks
+from sortal.store import MARKS, EncoderRow, Grouping, Store, checked_name, counting
+from sortal.store.segments import sync_folder
 
 __all__ = ["Grouper", "bring_up_to_date", "rebuilt_encoder"]
 
+METHODS = ("graph", "kmeans")  # those of sortal.cluster, named here so that a typo costs no import
+
+LookedAt = list[tuple[int, Source, embed.Plan]]  # source id, source, what a look at it found
+
 
 def bring_up_to_date(
-    store: Store,
-    given: Source | None,
-    chosen: Encoder | None,
-    wish: str,
-    grouper: "Grouper",
-    progress: Progress,
+    store: Store, given: Source | None, chosen: Encoder | None, grouper: "Grouper", progress: Progress
 ) -> None:
     """Read what is new in the sources, embed it, and group everything.
 
-    `given` is the source to read, None for all that the pile knows; `chosen` the encoder, None for the one
-    whose vectors the pile has. Everything done is stored at once, so a killed call is taken up by the next.
+    `given` is the source to read, None for all that the pile knows; `chosen` the encoder, None for "auto":
+    the one whose vectors the pile has, else hog. Everything done is stored at once, so a killed call is taken
+    up by the next. What is gone is dropped last: until the new groups are there, the old ones show whole.
     """
-    encoder, reason = (chosen, _why(wish, chosen)) if chosen is not None else _stored_encoder(store)
+    encoder, reason = (chosen, _as_asked(chosen)) if chosen is not None else _auto(store)
+    _keep_weights(store, encoder)  # first: an encoder that the pile knows is one that it can run
     encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
-    _keep_weights(store, encoder)
+    grouper.settle(store, encoder_id)
     progress.say(f"encoder {encoder.name}: {encoder.dim:,} numbers an item; {reason}")
     looked_at = [
         (source_id, source, embed.plan(store, source_id, source, encoder_id))
         for source_id, source in _sources(store, given, encoder_id, progress)
     ]
-    grouper.check_against(sum(len(plan.todo) for *_, plan in looked_at) + store.count(encoder_id))
+    grouper.check_against(
+        sum(len(plan.todo) for *_, plan in looked_at) + len(_staying(store, encoder_id, looked_at))
+    )
     for source_id, source, plan in looked_at:
         progress.say(_found(source, plan))
         embed.refuse(store, source_id, plan.refused)
         if plan.todo:
             _tell_outlook(source, plan, encoder, progress)
+            progress.start("embedding", len(plan.todo))
             embed.embed(store, source_id, source, encoder, encoder_id, plan.todo, progress.advance)
-        store.forget(source_id, plan.gone)  # last, so that a moved file is never without a place
-    ids = store.items(encoder_id)
+    ids = _staying(store, encoder_id, looked_at)
     if not len(ids):
         raise InputError(_nothing_to_group(store))
-    store.compact("vectors", encoder_id, ids)
     grouper.group(store, encoder_id, ids, progress)
     for source_id, _, plan in looked_at:
+        store.forget(source_id, plan.gone)
         _name_by_folders(store, source_id, plan.names, progress)
+    store.compact("vectors", encoder_id, ids)
+
+
+def _staying(store: Store, encoder_id: int, looked_at: LookedAt) -> np.ndarray:
+    """The items with a vector, ascending, less those whose every file has gone."""
+    gone: Counter[int] = Counter()
+    for source_id, _, plan in looked_at:
+        files = store.files(source_id) if plan.gone else {}
+        gone.update(files[path].item for path in plan.gone if path in files)
+    touched = list(gone)
+    lost = [item for item, paths in zip(touched, store.paths(touched)) if gone[item] == len(paths)]
+    ids = store.items(encoder_id)
+    return ids[~np.isin(ids, lost)]
 
 
 def _tell_outlook(source: Source, plan: embed.Plan, encoder: Encoder, progress: Progress) -> None:
@@ -64,7 +83,6 @@ def _tell_outlook(source: Source, plan: embed.Plan, encoder: Encoder, progress: 
         progress.say(
             "these look like photographs: hog sees shape only, a network sees more (--encoder FILE.onnx)"
         )
-    progress.start("embedding", len(plan.todo))
 
 
 def _sources(
@@ -86,20 +104,34 @@ def _sources(
         try:
             found.append((row.id, open_source(row.location, "folders" if row.names_from else None)))
         except SortalError as e:
-            progress.say(f"{shown(row.location)} cannot be read now ({e}); its items stay as they are")
+            progress.say(f"cannot be read now: {str(e).rstrip('.')}; {_unread(store, row.id, encoder_id)}")
     return found
 
 
+def _unread(store: Store, source_id: int, encoder_id: int) -> str:
+    """What becomes of the items of a source that is away."""
+    items = {row.item for row in store.files(source_id).values()}
+    lacking = items.intersection(store.items_without_vectors(encoder_id).tolist())
+    if not lacking:
+        return "its items stay as they are"
+    return (
+        f"{len(lacking):,} of its items have no vector of this encoder and are not grouped until it is back"
+    )
+
+
 def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progress: Progress) -> None:
-    """Name what has no name yet after the folders; an item that lies in folders of two names gets none."""
+    """Name items after their folders; one that lies in folders of two names gets none.
+
+    Only items that no act has ever spoken of: what a person said, took back or undid stays so.
+    """
     if not names:
         return
-    marked = marks(store.acts())
+    spoken_of = {item for act in store.acts() if act.kind in MARKS for item in act.items.tolist()}
     clean = {name: _usable(name, progress) for name in sorted(set(names.values()))}
     by_item: dict[int, set[str]] = {}
     for path, row in store.files(source_id).items():
         name = clean[names[path]] if path in names else None
-        if name is not None and row.item not in marked.names and row.item not in marked.none:
+        if name is not None and row.item not in spoken_of:
             by_item.setdefault(row.item, set()).add(name)
     clashes = sum(len(found) > 1 for found in by_item.values())
     if clashes:
@@ -109,9 +141,10 @@ def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progre
         if len(found) == 1:
             by_name.setdefault(next(iter(found)), []).append(item)
     for name, items in sorted(by_name.items()):
-        store.act("name", {"name": name}, sorted(items))
+        store.act("folder", {"name": name}, sorted(items))
     if by_name:
-        progress.say(f"{sum(map(len, by_name.values())):,} items named after {len(by_name)} folders")
+        named, folders = sum(map(len, by_name.values())), len(by_name)
+        progress.say(f"{named:,} items named after {folders:,} {'folder' if folders == 1 else 'folders'}")
 
 
 def _usable(name: str, progress: Progress) -> str | None:
@@ -126,40 +159,73 @@ class Grouper:
     """Groups a pile as asked, or as before; the same wish on the same items is not run twice."""
 
     def __init__(self, k: int | str | None, method: str | None, seed: int | None) -> None:
-        self.k, self.method, self.seed = k, method, seed
+        self.asked = k, method, seed
+
+    def settle(self, store: Store, encoder_id: int) -> None:
+        """Take what was not asked for from the last grouping; refuse at once what cannot work."""
+        k, method, seed = self.asked
+        self.before = before = store.grouping(encoder_id) or store.grouping()
+        self.k = k if k is not None else before.parameters["k"] if before else "auto"
+        self.method = method or (before.method if before else "graph")
+        self.seed = seed if seed is not None else before.seed if before else 0
+        if self.method not in METHODS:
+            raise InputError(
+                f"method must be one of {', '.join(METHODS)}; got {self.method!r}: give another."
+            )
+        if self.k == "auto" and self.method != "graph":
+            raise InputError(f"{self.method} needs the number of groups: give k, or use the method graph.")
 
     def check_against(self, n_items: int) -> None:
         """Refuse a k that cannot work before hours of embedding, not after."""
         if isinstance(self.k, int) and self.k > n_items:
+            whose = "" if self.asked[0] is not None else ", taken from the last grouping"
             raise InputError(
-                f"k must be between 1 and the number of items; got k={self.k} for {n_items} items."
+                f"k must be between 1 and the number of items; got k={self.k}{whose} for {n_items} items: "
+                "give another k."
             )
 
     def group(self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress) -> None:
-        before = store.grouping(encoder_id) or store.grouping()
-        k = self.k if self.k is not None else before.parameters["k"] if before else "auto"
-        method = self.method or (before.method if before else "graph")
-        seed = self.seed if self.seed is not None else before.seed if before else 0
-        self.k = k
         self.check_against(len(ids))
-        if before and _same(store, before, encoder_id, method, k, seed, ids):
+        before = self.before
+        if before and _same(store, before, encoder_id, self.method, self.k, self.seed, ids):
             store.make_current(before.id)
             progress.say("nothing changed: the groups stay as they are")
             return
-        from sortal.cluster import (
-            METHODS,  # scikit-learn costs a second, which an unchanged pile need not pay
-        )
+        from sortal import cluster  # scikit-learn: a second that an unchanged pile need not pay
 
-        column = store.vectors(encoder_id)
-        assert column is not None
+        vectors = _vectors(store, encoder_id, ids)
         start = time.perf_counter()
-        progress.say(f"grouping {len(ids):,} items by {method}")
-        found = METHODS[method](column.array, k, seed)
+        progress.say(f"grouping {len(ids):,} items by {self.method}")
+        found = cluster.METHODS[self.method](vectors, self.k, self.seed)
         evidence = found.evidence | {"seconds": round(time.perf_counter() - start, 2)}
-        store.add_grouping(encoder_id, method, {"k": k}, seed, evidence, ids, found.labels, found.points)
-        progress.say(f"{found.n_groups} groups{' (a guess: k was not given)' if k == 'auto' else ''}")
+        store.add_grouping(
+            encoder_id, self.method, {"k": self.k}, self.seed, evidence, ids, found.labels, found.points
+        )
+        progress.say(_n_groups(found.n_groups, self.k))
         if before and any(act.detail.get("grouping") == before.id for act in counting(store.acts())):
             progress.say("merges and splits belonged to the old groups; names stay with their items")
+
+
+def _n_groups(found: int, k: int | str) -> str:
+    if k == "auto":
+        return f"{found} groups (a guess: k was not given)"
+    return f"{found} groups{' (no more can be told apart)' if found != k else ''}"
+
+
+def _vectors(store: Store, encoder_id: int, ids: np.ndarray) -> np.ndarray:
+    """The items' vectors, every block checked: a memory map where the pile holds these items and no others.
+
+    The items of the current grouping keep their rows until the next one is there: it can be read meanwhile.
+    """
+    current = store.grouping()
+    keep = ids
+    if current is not None and current.encoder == encoder_id:
+        labels = store.column("labels", current.id)
+        keep = ids if labels is None else np.union1d(ids, labels.item_ids)
+    store.compact("vectors", encoder_id, keep)
+    column = store.vectors(encoder_id)
+    assert column is not None
+    return column.checked() if len(keep) == len(ids) else column.rows(column.positions(ids))
 
 
 def _same(
@@ -171,9 +237,7 @@ def _same(
     return column is not None and np.array_equal(column.item_ids, ids)
 
 
-def _why(wish: str, encoder: Encoder) -> str:
-    if wish == "auto":
-        return "auto takes it where the pile has no other: it needs no weights and works everywhere"
+def _as_asked(encoder: Encoder) -> str:
     if isinstance(encoder, OnnxEncoder) and encoder.assumed:
         return (
             "as asked; nothing says how it wants its images, so torchvision's preprocessing for ImageNet is "
@@ -182,22 +246,30 @@ def _why(wish: str, encoder: Encoder) -> str:
     return "as asked"
 
 
-def _stored_encoder(store: Store) -> tuple[Encoder, str]:
-    """The encoder that the pile's groups were made with: its vectors are there already."""
+def _auto(store: Store) -> tuple[Encoder, str]:
+    """The encoder that the pile's groups were made with, whose vectors are there already; else hog."""
     rows = {row.id: row for row in store.encoders()}
     grouping = store.grouping()
     if not rows:
-        hog = embed.named("hog")
-        return hog, _why("auto", hog)
-    return rebuilt_encoder(
-        store, rows[grouping.encoder if grouping else max(rows)]
-    ), "the pile has its vectors"
+        return embed.named("hog"), (
+            "auto takes it where the pile has no other: it needs no weights and works everywhere"
+        )
+    return (
+        rebuilt_encoder(store, rows[grouping.encoder if grouping else max(rows)]),
+        "the pile has its vectors",
+    )
 
 
 def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
+    """The encoder of `row`. StoreError where the network kept in the pile is not the one it was."""
     weights = _weights_path(store, row.digest)
-    encoder = embed.rebuild(row.spec, weights if weights.exists() else None)
-    encoder.name = row.name  # the file is kept under its digest; under that name it would be another encoder
+    encoder = embed.rebuild(row.spec, weights if weights.is_file() else None)
+    if (encoder.digest, encoder.dim) != (row.digest, row.dim):
+        raise StoreError(
+            f"{shown(str(store.path))}: damaged, its encoder {shown(row.name)} is not what made its vectors:"
+            " restore the pile from a copy, or give the network again (--encoder)."
+        )
+    encoder.name = row.name  # that of the file it came from
     return encoder
 
 
@@ -210,20 +282,26 @@ def _keep_weights(store: Store, encoder: Encoder) -> None:
     if encoder.weights is None:
         return
     kept = _weights_path(store, encoder.digest)
-    if kept.exists():
+    if kept.exists() and _sha256(kept) == encoder.digest:
         return
-    kept.parent.mkdir(exist_ok=True)
     fresh = kept.with_suffix(".new")
     try:
+        kept.parent.mkdir(exist_ok=True)
         shutil.copyfile(encoder.weights, fresh)
         with fresh.open("rb") as file:
             os.fsync(file.fileno())
         fresh.replace(kept)
+        sync_folder(kept.parent)
     except OSError as e:
         fresh.unlink(missing_ok=True)
         raise StoreError(
             f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
         ) from e
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _found(source: Source, plan: embed.Plan) -> str:
@@ -239,6 +317,8 @@ def _found(source: Source, plan: embed.Plan) -> str:
 
 def _nothing_to_group(store: Store) -> str:
     refused = store.quarantine()
+    if not store.sources():
+        return "this pile has no source yet: sortal organize FOLDER --into PILE."
     if not refused:
         return "the source must hold images; no file was found. Check the path."
     first = refused[0]

@@ -74,7 +74,7 @@ def start(
 def ran(*arguments: str | bytes | Path, env: dict[str, str] | None = None, **popen: Any) -> Ran:
     process = start(*arguments, env=env, **popen)
     out, err = process.communicate(timeout=120)
-    return Ran(process.returncode, out.decode(), err.decode())
+    return Ran(process.returncode, (out or b"").decode(), err.decode())
 
 
 def write_digits(folder: Path, which: range) -> None:

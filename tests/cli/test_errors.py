@@ -3,8 +3,15 @@
 import os
 import resource
 import sqlite3
+import threading
 
 import pytest
+
+from sortal.classifier import Classifier, Predictions
+from sortal.cli.output import PlainProgress, RichProgress
+from sortal.data import Refused
+from sortal.errors import DataError
+from sortal.train import Prediction
 
 from ..embed.networks import network, pixels_net
 from .conftest import N_DIGITS, ran, write_digits
@@ -142,6 +149,52 @@ def test_an_onnx_file_organizes_trains_and_predicts(sortal, photos, tmp_path):
         assert sortal("name", "a", group, f"n{group}").code == 0
     assert sortal("train", "a", "--into", "m").code == 0
     assert len(sortal("predict", "m", photos, "--json").json("predict")["predictions"]) == N_DIGITS
+
+
+def test_an_output_is_called_as_the_network_calls_it(sortal, photos, tmp_path):
+    halves = [("Flatten", ["image"], ["495"], {"axis": 1}), ("Relu", ["495"], ["Identity:0"], {})]
+    content = network(halves, input_shape=("b", 3, 8, 8), output_shape=None, outputs=("495", "Identity:0"))
+    (tmp_path / "net.onnx").write_bytes(content)
+    for output in ("495", "Identity:0"):
+        options = ["--encoder", "net.onnx", "--preprocess", f"output={output},size=8", "-k", "2"]
+        assert sortal("organize", photos, "--into", f"{len(output)}", *options).code == 0
+
+
+def test_what_a_stranger_wrote_commands_no_terminal(sortal, pile, model, photos, monkeypatch):
+    evil, kept = "\x1b[31m\u202egpj", "\u5927\u718a"
+    odd = Prediction(f"a{evil}", f"{kept}{evil}", 0.5, False, 0.5)
+    refused = Refused(f"b{evil}", "broken", f"{kept}{evil}", None)
+    monkeypatch.setattr(Classifier, "predict", lambda *_: Predictions([odd], [refused]))
+    predicted = sortal("predict", model, photos)
+    assert predicted.code == 0
+    monkeypatch.setattr(Classifier, "predict", lambda *_: raise_(DataError(f"{kept}{evil}")))
+    failed = sortal("predict", model, photos)
+    assert failed.error() == f"sortal: {kept}\\x1b[31m\\u202egpj"
+    assert sortal("name", pile, "0", f"{kept}\u202egpj").code == 0
+    views = [sortal("show", pile), sortal("show", pile, "--group", "0"), sortal("show", pile, "--history")]
+    for done in [predicted, failed, *views]:
+        assert kept in done.out + done.err
+        assert not set("\x1b\u202e") & set(done.out + done.err)
+
+
+def raise_(error):
+    raise error
+
+
+def test_progress_shows_a_line_as_it_is_but_for_what_commands_a_terminal(capsys):
+    for shower in (PlainProgress(), RichProgress()):
+        shower.say("a:warning:b [red]\x1b[31m\u202e \u5927")
+        assert capsys.readouterr().err == "a:warning:b [red]\\x1b[31m\\u202e \u5927\n"
+
+
+def test_a_stopped_command_promises_only_what_is_stored(sortal, pile, model, photos, monkeypatch):
+    monkeypatch.setattr(PlainProgress, "advance", lambda *_: raise_(KeyboardInterrupt()))
+    predicted = sortal("predict", model, photos)
+    assert (predicted.code, predicted.err.split()) == (130, ["stopped."])
+    assert threading.active_count() == 1  # nobody goes on reading
+    organized = sortal("organize", photos, "--into", "new.sortal")
+    assert organized.code == 130
+    assert "goes on from there" in organized.err
 
 
 def test_models_that_are_none(sortal, photos):

@@ -123,6 +123,13 @@ def test_a_closed_pipe_is_no_error(pile, command):
     assert process.communicate(timeout=60)[1] == b""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+@pytest.mark.parametrize("command", [["show"], ["show", "--json"], ["doctor"]])
+def test_output_that_cannot_be_written_is_one_line(pile, command):
+    with open("/dev/full", "w") as full:
+        assert "No space left on device" in ran(command[0], str(pile), *command[1:], stdout=full).error()
+
+
 @pytest.mark.slow
 def test_plain_lines_without_a_terminal_and_a_bar_on_one(photos, tmp_path):
     plain = ran("organize", str(photos), "--into", "a.sortal", "-k", "5", cwd=tmp_path)

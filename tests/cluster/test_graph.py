@@ -1,8 +1,13 @@
+import os
+import subprocess
+import sys
 import warnings
+from inspect import unwrap
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sortal.cluster import (
@@ -199,3 +204,60 @@ def test_a_vector_that_is_not_finite_is_named():
         shared_neighbor_clustering(x, 2)
     with pytest.raises(InputError, match="at least one row"):
         shared_neighbor_clustering(x[:0], 1)
+
+
+EVIDENCE = """
+import sys
+from sklearn.datasets import load_digits
+from sortal.cluster import METHODS
+found = METHODS["graph"](load_digits().data.astype("float32"), "auto", 0)
+sys.stdout.buffer.write(found.labels.tobytes() + found.points.tobytes() + repr(found.evidence).encode())
+"""
+
+
+@pytest.mark.slow
+def test_evidence_has_the_same_bits_in_processes_of_one_and_two_threads():
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", EVIDENCE],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    )
+    assert b"silhouette" in one
+    assert one == two
+
+
+def huge_column(x):
+    return np.column_stack([x, np.full(len(x), 1e8)])
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x + 1e7, huge_column, lambda x: x * 1e25, lambda x: x * 1e300, lambda x: x * 1e-25]
+)
+def test_groups_stand_whatever_the_units(change):
+    x, truth = blobs([80, 70, 60])
+    labels = SharedNeighborClustering(3, random_state=0).fit_predict(change(x.astype(np.float64)))
+    assert matched_accuracy(truth, labels) == 1
+
+
+def test_fewer_groups_than_asked_for_is_said():
+    with pytest.warns(ConvergenceWarning, match=r"distinct groups \(1\) found smaller than n_clusters \(3\)"):
+        SharedNeighborClustering(3).fit(np.ones((20, 4)))
+
+
+def test_many_groups_keep_to_few_eigenvectors():
+    x, truth = blobs([5] * 200, d=40)
+    result = shared_neighbor_clustering(x, 200, n_init=1)
+    assert result.embedding.shape == (1000, 256)
+    assert matched_accuracy(truth, result.labels) > 0.8  # measured .84 from one start
+
+
+def test_integers_are_vectors_and_other_things_are_refused():
+    pixels = load_digits().data[:100].astype(np.uint8)
+    group = unwrap(shared_neighbor_clustering)  # without the tests' check of types
+    assert np.array_equal(group(pixels, 5).labels, group(pixels.astype(float), 5).labels)
+    with pytest.raises(InputError, match=r"vectors must hold numbers.*got float64 of shape \(4,\)"):
+        group(np.zeros(4), 2)

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -7,7 +9,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sortal.cluster import KMeans, kmeans
+from sortal.cluster import KMeans, kmeans, matched_accuracy
 from sortal.errors import InputError
 
 WORKED = np.array([[2.0, 3], [3, 3], [6, 5], [8, 8]])
@@ -129,3 +131,50 @@ def test_fewer_distinct_points_than_clusters_is_said():
 def test_a_wrong_parameter_is_named(parameters, message):
     with pytest.raises(InputError, match=message):
         KMeans(**parameters).fit(WORKED)
+
+
+@pytest.mark.parametrize("offset", [0, 1e9])
+def test_distances_say_what_labels_say(offset):
+    x = make_blobs(600, 10, centers=4, random_state=0)[0] + offset
+    model = KMeans(4, random_state=0).fit(x)
+    for rows in (x, csr_matrix(x)):
+        assert np.array_equal(model.transform(rows).argmin(axis=1), model.predict(rows))
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e25), (np.float64, 1e140)])
+def test_huge_numbers_are_grouped_without_a_word(dtype, scale):
+    x, truth = make_blobs(200, 5, centers=4, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels = KMeans(4, n_init=5, random_state=0).fit_predict((x * scale).astype(dtype))
+    assert matched_accuracy(truth, labels) == 1
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_squared_distances_beyond_float64_are_refused(init):
+    with pytest.raises(InputError, match=r"squared distances.*span 1e\+145; got 2e\+300 to 8e\+300"):
+        KMeans(2, init=init, random_state=0).fit(WORKED * 1e300)
+
+
+def test_integers_are_taken_as_float64():
+    found = kmeans([[0], [1], [10], [14]], [[0.4], [11.6]])
+    assert found.labels.tolist() == [0, 0, 1, 1]
+    assert found.centers.tolist() == [[0.5], [12.0]]
+
+
+@pytest.mark.parametrize(
+    ("x", "start", "more", "message"),
+    [
+        (WORKED[0], WORKED, {}, r"x must hold numbers.*got float64 of shape \(2,\)"),
+        (WORKED.astype(str), WORKED, {}, "x must hold numbers"),
+        (WORKED, WORKED[0], {}, "start must hold numbers"),
+        (WORKED, WORKED[:, :1], {}, r"start must hold.*of 2 numbers each; got shape \(4, 1\)"),
+        (WORKED[:1], WORKED, {}, "at most one center for each of the 1 rows"),
+        (WORKED, WORKED[:2] * np.nan, {}, "x with start must be finite"),
+        (WORKED, WORKED[:2], {"sample_weight": [1.0]}, r"each of the 4 rows; got shape \(1,\)"),
+        (WORKED, WORKED[:2], {"sample_weight": [1, 1, 1, -1]}, "at least 0.*least -1"),
+    ],
+)
+def test_what_kmeans_cannot_take_is_said(x, start, more, message):
+    with pytest.raises(InputError, match=message):
+        kmeans(x, start, **more)

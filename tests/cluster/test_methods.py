@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from sortal.cluster import METHODS
 from sortal.errors import InputError
-from sortal.pile import METHODS as NAMES
+from sortal.update import METHODS as NAMES
 
 
 def test_pile_names_the_methods_there_are():

@@ -50,3 +50,18 @@ def test_more_clusters_than_samples():
     with pytest.raises(InputError, match="got n_clusters=6 for n_samples=5"):
         kmeans_plusplus(X, 6)
     assert len(kmeans_plusplus(X, 5, random_state=0)[1]) == 5  # one row repeats, since two are equal
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "more", "message"),
+    [
+        (X[0], 1, {}, r"X must hold numbers.*got float64 of shape \(2,\)"),
+        (X * np.nan, 2, {}, "X must be finite"),
+        (X * 1e300, 2, {}, "squared distances"),
+        (X, 0, {}, "got n_clusters=0"),
+        (X, 2, {"n_local_trials": 0}, "n_local_trials must be"),
+    ],
+)
+def test_what_cannot_be_drawn_from_is_said(x, k, more, message):
+    with pytest.raises(InputError, match=message):
+        kmeans_plusplus(x, k, **more)

@@ -125,3 +125,17 @@ def test_an_empty_zip_is_refused_and_a_zip_needs_no_ending(tmp_path):
     make(buffer, {"1.png": PNG})
     (tmp_path / "download").write_bytes(buffer.getvalue())
     assert open_source(tmp_path / "download").kind == "zip"
+
+
+def test_a_member_whose_name_is_no_utf8_does_not_cost_the_others(tmp_path):
+    path = make(tmp_path / "a.zip", {"1.png": PNG, "caf\u00e9.png": PNG, "gr\u00fcn.png": PNG})
+    path.write_bytes(path.read_bytes().replace("caf\u00e9".encode(), b"caf\xff\xfe"))
+    source = open_source(path)
+    entries = list(source.scan())
+    good = [entry for entry in entries if isinstance(entry, Found)]
+    assert [os.path.basename(entry.path) for entry in good] == ["1.png", "gr\u00fcn.png"]
+    assert {source.read(entry.path) for entry in good} == {PNG}
+    (bad,) = set(entries) - set(good)
+    assert (bad.kind, os.path.basename(bad.path)[:3]) == ("bad path", "caf")
+    with pytest.raises(Unreadable, match="no UTF-8"):
+        source.read(bad.path)

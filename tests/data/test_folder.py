@@ -111,12 +111,17 @@ def test_folders_that_all_link_to_each_other_are_read_in_bounded_time(tmp_path):
     assert {f"{name}/1.jpg" for name in names} <= set(entries)
 
 
-def test_piles_and_models_are_passed_over_but_not_what_only_looks_like_one(tmp_path):
-    for name in ["x.sortal/catalogue.db", "x.sortal/segments/1.jpg", "m.model/config.json", "m.model/a.png"]:
+def test_piles_and_models_of_any_name_are_passed_over_but_not_what_only_looks_like_one(tmp_path):
+    for pile in ("x.sortal", "deep/pile"):
+        write(tmp_path / pile / "catalogue.db")
+        write(tmp_path / pile / "segments/1.jpg")
+    for model in ("m.model", "model"):
+        for name in ("config.json", "MANIFEST.sha256", "a.png"):
+            write(tmp_path / model / name)
+    images = {"plain.sortal/1.jpg", "plain.model/1.jpg", "photos/1.jpg", "photos/config.json"}
+    for name in images:
         write(tmp_path / name)
-    write(tmp_path / "plain.sortal/1.jpg")
-    write(tmp_path / "plain.model/1.jpg")
-    assert set(scan(tmp_path)) == {"plain.sortal/1.jpg", "plain.model/1.jpg"}
+    assert set(scan(tmp_path)) == images
 
 
 def test_names_that_are_no_utf8_or_hold_line_ends_are_read(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from sortal.data import shown
+from sortal.data import printable, shown
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,11 @@ from sortal.data import shown
     ],
 )
 def test_a_path_is_one_printable_line(path, line):
-    assert shown(path) == line
+    assert shown(path) == printable(path) == line
+
+
+def test_printable_cuts_nothing():
+    assert printable("é\n" * 500) == "é\\n" * 500
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,15 @@ def test_a_file_without_the_ending_is_taken_for_a_network(tmp_path):
     assert isinstance(named(str(path)), OnnxEncoder)
 
 
+def test_a_file_named_like_an_encoder_of_ours_is_meant_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wish, kind in (("auto", Hog), ("hog", Hog), ("pixels", Pixels)):
+        (tmp_path / wish).write_bytes(pixels_net())
+        assert isinstance(named(wish), kind)
+        assert isinstance(named(f"./{wish}"), OnnxEncoder)
+        assert isinstance(named(tmp_path / wish), OnnxEncoder)
+
+
 @pytest.mark.parametrize(
     "spec", [{}, {"kind": "torch"}, {"kind": "onnx"}, {"kind": ["hog"]}, {"kind": "a\nb"}]
 )

@@ -128,6 +128,22 @@ def test_an_output_that_is_no_vector_per_image_is_refused(tmp_path, what, conten
     )
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_graph_made_for_one_number_of_images_is_refused(tmp_path, n):
+    nodes = [("Flatten", ["image"], ["flat"], {"axis": 1}), ("Add", ["flat", "rows"], ["out"], {})]
+    rows = {"rows": ((n, 105), np.arange(n * 105.0).tolist())}
+    content = network(nodes, input_shape=("b", 3, 5, 7), constants=rows)
+    if n > 1:
+        refused(DataError, lambda: OnnxEncoder(written(tmp_path, content), PLAIN), "net.onnx")
+    else:
+        assert OnnxEncoder(written(tmp_path, content), PLAIN).dim == 105
+
+
+def test_a_run_that_fails_is_one_line(tmp_path, images):
+    encoder = OnnxEncoder(written(tmp_path, pixels_net()), PLAIN)
+    refused(DataError, lambda: encoder.embed(images[:, :4]), "net.onnx", "it failed")
+
+
 def test_a_network_of_nan_is_refused(tmp_path):
     below = Preprocess(mean=(2, 2, 2), std=(1, 1, 1))  # the logarithm of what is below zero
     refused(DataError, lambda: OnnxEncoder(written(tmp_path, log_net()), below), "NaN or infinity", "grey")

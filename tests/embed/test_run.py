@@ -1,12 +1,13 @@
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sortal.data import open_source
+from sortal.data import Refused, open_source
 from sortal.embed import Hog, OnnxEncoder, Pixels, Preprocess, embed, plan, refuse, run, vectors_of
 from sortal.store import Store
 
@@ -266,3 +267,108 @@ def test_without_a_pile_every_file_comes_back_once_in_order(bench):
         found += [os.path.basename(entry.path) for entry in entries]
         refused += [os.path.basename(one.path) for one in more]
     assert (found, refused) == ([f"{i}.png" for i in range(7)], ["3torn.png"])
+
+
+def test_an_item_does_not_drop_out_when_one_of_its_copies_has_changed(bench):
+    (bench.folder / "copy.png").write_bytes((bench.folder / "3.png").read_bytes())
+    bench.update(Hog())
+    bench.image("3.png", seed=99)
+    bench.update(Pixels())
+    assert len(bench.store.items(bench.encoder_id)) == 8
+    assert bench.update(Pixels()).todo == []
+
+
+def test_an_item_does_not_drop_out_when_one_of_its_copies_has_become_unreadable(bench):
+    (bench.folder / "copy.png").write_bytes((bench.folder / "3.png").read_bytes())
+    bench.update(Hog())
+    (bench.folder / "3.png").write_bytes(b"no image any more")
+    bench.update(Pixels())
+    assert len(bench.store.items(bench.encoder_id)) == 7
+    assert bench.quarantine == {"3.png": "not an image"}
+
+
+def test_a_file_that_is_unreadable_for_one_run_keeps_its_item_and_its_vector(bench, monkeypatch):
+    bench.update()
+    items, ids = bench.items, bench.store.items(bench.encoder_id)
+    scan = Watched.scan
+
+    def shut_out(self):
+        for entry in scan(self):
+            shut = entry.path.endswith("6.png")
+            yield Refused(entry.path, "permission", "no permission", entry.stamp) if shut else entry
+
+    monkeypatch.setattr(Watched, "scan", shut_out)
+    for _ in range(2):
+        made = bench.update()
+        assert (len(made.refused), made.unchanged, made.gone) == (1, 6, [])
+        assert bench.quarantine == {"6.png": "permission"}
+        assert bench.items == items
+        np.testing.assert_array_equal(bench.store.items(bench.encoder_id), ids)
+    monkeypatch.undo()
+    monkeypatch.setattr(Pixels, "embed", None)  # its vector is there
+    bench.update()
+    assert bench.read == ["6.png"]
+    assert (bench.quarantine, bench.items) == ({}, items)
+    assert bench.update().unchanged == 7
+    (bench.folder / "6.png").write_bytes(b"no image any more")
+    bench.update()
+    assert "6.png" not in bench.items
+
+
+def test_chunks_that_end_early_give_the_same_bits(bench, monkeypatch):
+    bench.update(Hog())
+    whole = {name: bench.vector(name) for name in bench.items}
+    monkeypatch.setattr(run, "SECONDS_PER_CHUNK", -1.0)
+    source = open_source(bench.folder)
+    chunks = list(vectors_of(source, list(source.scan()), Hog()))
+    assert [len(entries) for entries, *_ in chunks] == [1] * 7
+    for (entry,), (vector,), _ in chunks:
+        np.testing.assert_array_equal(vector, whole[os.path.basename(entry.path)])
+
+
+@pytest.mark.parametrize("stop", ["closed", "failed"])
+def test_what_is_left_early_reads_no_further(bench, monkeypatch, stop):
+    for i in range(40):
+        bench.image(f"more{i}.png", seed=100 + i)
+    monkeypatch.setattr(Pixels, "batch", 20)
+    monkeypatch.setattr(run, "SECONDS_PER_CHUNK", -1.0)
+    monkeypatch.setattr(run, "n_threads", lambda: 1)
+    source = Slow(open_source(bench.folder))
+    found = list(source.scan())
+    if stop == "failed":
+        monkeypatch.setattr(Pixels, "embed", None)
+        with pytest.raises(TypeError):
+            next(vectors_of(source, found, Pixels()))
+    else:
+        chunks = vectors_of(source, found, Pixels())
+        next(chunks)
+        chunks.close()
+    assert source.n_read < 20
+    assert threading.active_count() == 1
+
+
+class Slow:
+    """The first reading is quick; the others leave the reader of the first all the time to stop them."""
+
+    def __init__(self, source):
+        self.source, self.scan, self.n_read = source, source.scan, 0
+
+    def read(self, path):
+        self.n_read += 1
+        if self.n_read > 1:
+            time.sleep(0.2)
+        return self.source.read(path)
+
+
+def test_without_a_pile_an_image_without_a_vector_is_refused_and_the_others_are_not(bench, tmp_path):
+    path = tmp_path / "log.onnx"
+    path.write_bytes(log_net())
+    for i in range(7):
+        bench.image(f"{i}.png", seed=i, level=9)
+    Image.new("RGB", (6, 6)).save(bench.folder / "black.png")
+    source = open_source(bench.folder)
+    encoder = OnnxEncoder(path, Preprocess(mean=(0, 0, 0), std=(1, 1, 1), crop=None))
+    ((entries, vectors, refused),) = vectors_of(source, list(source.scan()), encoder)
+    assert [os.path.basename(entry.path) for entry in entries] == [f"{i}.png" for i in range(7)]
+    assert np.isfinite(vectors).all()
+    assert [(os.path.basename(one.path), one.kind) for one in refused] == [("black.png", run.ENCODER_FAILED)]

@@ -1,9 +1,13 @@
+import threading
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from threadpoolctl import ThreadpoolController
 
 from sortal.errors import InputError
-from sortal.explore import nearest, neighbors, outliers
+from sortal.explore import nearest, neighbors, outliers, project
+from sortal.kernels import one_blas_thread
 
 X = load_digits().data
 X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
@@ -54,3 +58,37 @@ def test_tiny_piles(n, expected):
 
 def test_zero_rows_score_one():
     assert {o.score for o in outliers(np.zeros((4, 3), np.float32))} == {1.0}
+
+
+def blas_threads():
+    libraries = ThreadpoolController().info()
+    return [lib["num_threads"] for lib in libraries if lib.get("threading_layer") == "pthreads"]
+
+
+@pytest.mark.parametrize("look", [lambda: outliers(X, 3), lambda: project(X[:9])])
+def test_the_blas_limit_of_another_thread_does_not_stay(look, monkeypatch):
+    before = blas_threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def another():
+        with one_blas_thread():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=another)
+
+    def leaving(function):
+        def called(*arguments, **more):
+            leave.set()
+            thread.join()
+            return function(*arguments, **more)
+
+        return called
+
+    monkeypatch.setattr(np, "partition", leaving(np.partition))
+    monkeypatch.setattr(np.linalg, "eigh", leaving(np.linalg.eigh))
+    thread.start()
+    entered.wait()
+    look()
+    assert not thread.is_alive()
+    assert blas_threads() == before

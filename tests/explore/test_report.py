@@ -205,6 +205,15 @@ def test_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["r.html"]
 
 
+def test_a_name_as_long_as_the_file_system_takes(report, tmp_path):
+    path = tmp_path / ("写" * 80 + ".html")  # 245 bytes
+    write_report(path, report)
+    assert os.listdir(tmp_path) == [path.name]
+    with pytest.raises(StoreError, match="could not be written"):
+        write_report(tmp_path / ("写" * 90 + ".html"), report)
+    assert os.listdir(tmp_path) == [path.name]
+
+
 def test_where_a_report_cannot_be_written(report, tmp_path):
     with pytest.raises(InputError, match="must be a folder"):
         write_report(tmp_path / "missing" / "r.html", report)
@@ -236,6 +245,8 @@ def test_thumbnails_go_first_to_every_groups_medoid(report):
     assert len(thumbnail_positions(report.groups, report.map, most=70)) == 70
     assert set(thumbnail_positions(report.groups, report.map, most=999)) == set(range(90))
     assert thumbnail_positions([], None) == []
+    for most in range(1, 200):  # no step through the map may end behind its last point
+        assert len(thumbnail_positions([], report.map, most=most)) == min(most, 90)
 
 
 def test_gallery_is_escaped_bounded_and_inline(report):

@@ -17,7 +17,7 @@ import pytest
 from sortal.errors import StoreError
 from sortal.store import Store, marks
 
-from .piles import batch, child, digest, fill, vector
+from .piles import batch, child, fill, vector
 
 KILLS = int(os.environ.get("SORTAL_KILLS", "10"))
 
@@ -56,7 +56,8 @@ def test_kill_at_any_moment_loses_nothing_acknowledged(tmp_path):
         with Store.open(path) as store:
             assert store.verify() == []
             ids = store.items(1) if store.encoders() else np.zeros(0, int)
-            assert not items or digest(items[-1]) in store.find_items([digest(items[-1])])
+            known = {row.item for row in store.files(1).values()} if len(ids) else ()
+            assert not items or items[-1] + 1 in known
             assert len(store.acts()) >= max(acts, default=0)
             if len(ids):
                 column = store.vectors(1)
@@ -69,6 +70,85 @@ def test_kill_at_any_moment_loses_nothing_acknowledged(tmp_path):
                 if len(ids):
                     store.compact("vectors", 1, ids)
             assert [run.outcome for run in store.runs()][-2:] == ["interrupted", "done"]
+
+
+class Interrupting:
+    """A connection under which Ctrl-C is raised as a terminal does it: when the statement has returned."""
+
+    def __init__(self, connection, statement):
+        self._connection, self._statement = connection, statement
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, sql, *parameters):
+        cursor = self._connection.execute(sql, *parameters)
+        if sql == self._statement:
+            self._statement = None
+            raise KeyboardInterrupt
+        return cursor
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "COMMIT"])
+@pytest.mark.parametrize("work", ["commit", "compact", "group", "act"])
+def test_ctrl_c_around_a_transaction_leaves_a_whole_pile(tmp_path, work, statement):
+    labels, points = np.zeros(6, np.int32), np.ones((6, 2), np.float32)
+    with Store.create(tmp_path / "a.sortal") as store:
+        fill(store, range(3), range(3, 6))
+        with pytest.raises(KeyboardInterrupt), store.run("organize"):  # noqa: PT012
+            new = batch(store, range(6, 9))
+            store._catalogue._connection = Interrupting(store._catalogue._connection, statement)
+            if work == "commit":
+                store.commit(new)
+            elif work == "compact":
+                store.compact("vectors", 1, store.items(1))
+            elif work == "group":
+                store.add_grouping(1, "graph", {"k": 1}, 0, {"candidates": []}, range(1, 7), labels, points)
+            else:
+                store.act("name", {"name": "cat"}, [1])
+        assert store.verify() == []
+        store.act("name", {"name": "dog"}, [2])  # no transaction was left open
+        with Store.open(store.path) as other, other.run("organize"):
+            names = set(os.listdir(store.path / "segments"))
+            assert names == {file for (file,) in other._catalogue.read("SELECT file FROM segments")}
+            done = statement == "COMMIT"
+            assert len(other.items(1)) == (9 if work == "commit" and done else 6)
+            assert (other.grouping() is not None) == (work == "group" and done)
+            assert len(other.acts()) == (2 if work == "act" and done else 1)
+            column = other.vectors(1)
+            expected = [vector(i - 1) for i in column.item_ids.tolist()]
+            np.testing.assert_array_equal(column.checked(), expected)
+        assert store.runs()[0].outcome == "done"
+        assert store.runs()[1].outcome == "interrupted"
+
+
+COMPACT = """
+import sys
+from sortal.store import Store
+from tests.store.piles import fill
+with Store.create(sys.argv[1]) as store:
+    fill(store, range(300), range(300, 600))
+    with store.run("organize"):
+        ids = store.items(1)
+        print("ready", flush=True)
+        while True:
+            store.compact("vectors", 1, ids)
+            ids = ids[::-1].copy()
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_of_a_compaction(tmp_path):
+    delays = random.Random(os.environ.get("SORTAL_KILLS"))
+    for i in range(KILLS):
+        process = child(COMPACT, tmp_path / f"{i}.sortal")
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        time.sleep(delays.uniform(0, 0.1))
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        with Store.open(tmp_path / f"{i}.sortal") as store:
+            assert store.verify() == []
+            assert store.runs()[-1].outcome == "interrupted"
 
 
 CREATE = "import sys; from sortal.store import Store; print('x', flush=True); Store.create(sys.argv[1])"
@@ -91,13 +171,14 @@ def test_a_killed_creation_leaves_nothing_or_a_pile(tmp_path):
 
 
 def test_what_a_killed_creation_left_goes_in_time(tmp_path):
-    old, young = tmp_path / ".a.sortal.creating-0", tmp_path / ".a.sortal.creating-1"
-    for folder in (old, young):
+    names = [f".sortal-creating-{end}" for end in ("0123abcd", "0123abce", "of mine")]
+    old, young, other = (tmp_path / name for name in names)
+    for folder in (old, young, other):
         folder.mkdir()
-    os.utime(old, (0, 0))
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
     Store.create(tmp_path / "a.sortal").close()
-    assert not old.exists()
-    assert young.exists()
+    assert sorted(os.listdir(tmp_path)) == sorted([young.name, other.name, "a.sortal"])
 
 
 HOLD = """

@@ -144,6 +144,13 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "a.seg")
+    with pytest.raises(StoreError, match=r"a\.seg: damaged, no plain file: restore"):
+        Segment(tmp_path / "a.seg")
+
+
 def test_a_mapped_segment_survives_its_file(tmp_path):
     path = written(tmp_path / "a.seg", ARRAYS[3])
     segment = Segment(path)

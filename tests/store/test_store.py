@@ -22,7 +22,6 @@ def test_a_batch_comes_back(store):
     assert store.items_without_vectors(1).tolist() == []
     assert store.count(1) == 5
     assert store.paths([5, 1]) == [["4.png"], ["0.png"]]
-    assert store.find_items([digest(4), digest(77)]) == {digest(4): 5}
     column = store.vectors(1)
     np.testing.assert_array_equal(column.array, [vector(i) for i in (0, 1, 2, 5, 4)])
     np.testing.assert_array_equal(column.rows([4, 0, 4]), [vector(i) for i in (4, 0, 4)])
@@ -112,9 +111,10 @@ def test_a_wrong_batch_changes_nothing(store):
         for rule, one in wrong.items():
             with pytest.raises(InputError, match=rule):
                 store.commit(one)
-    assert store.find_items([digest(7), digest(8)]) == {}
-    assert os.listdir(store.path / "segments") == before
+    assert store._catalogue.read("SELECT count(*) FROM items") == [(2,)]
     assert store.verify() == []
+    with store.run("organize"):  # the next run sweeps segments that nothing refers to
+        assert os.listdir(store.path / "segments") == before
 
 
 def test_vector_index_sees_what_is_committed(store):
@@ -190,20 +190,27 @@ def test_a_reader_that_lost_a_segment_looks_again(store, monkeypatch):
     assert [p.what for p in store.verify()] == ["missing"]
 
 
-def test_columns_of_any_kind(store):
-    with store.run("group"):
-        assert store.column("map", 3) is None
-        for value in (1, 2):  # the second takes the first one's place
-            store.put_column("map", 3, [4, 2], np.full((2, 2), value, np.float32))
-        assert store.column("map", 3).array.tolist() == [[2, 2], [2, 2]]
-        assert store.column("map", 3).positions([2]).tolist() == [1]
-        with pytest.raises(InputError, match="a row an item"):
-            store.put_column("map", 3, [4], np.zeros((2, 2), np.float32))
-        with pytest.raises(InputError, match="each item once"):
-            store.put_column("map", 3, [4, 4], np.zeros((2, 2), np.float32))
-    assert len(os.listdir(store.path / "segments")) == 1
+def test_a_flipped_bit_in_a_column_is_found_before_it_is_used(store):
+    fill(store, range(3))
+    assert store.vectors(1).checked().shape == (3, DIM)
+    (segment,) = (store.path / "segments").iterdir()
+    raw = bytearray(segment.read_bytes())
+    raw[4096 + 2] ^= 1
+    segment.write_bytes(raw)
+    with pytest.raises(StoreError, match=r"vectors-.* block 0 is damaged .* restore"):
+        store.vectors(1).checked()
+
+
+def test_columns_are_written_inside_a_run_only(store):
+    fill(store, range(3))
     with pytest.raises(AssertionError, match=r"inside .with store\.run"):
-        store.put_column("map", 3, [4], np.zeros(1, np.int32))
+        store.compact("vectors", 1, [1])
+
+
+def test_a_closed_pile_says_so(store):
+    store.close()
+    with pytest.raises(StoreError, match="the pile is closed: open it again"):
+        store.acts()
 
 
 def test_groupings(store):
@@ -212,11 +219,12 @@ def test_groupings(store):
     with store.run("group"):
         for k in (2, 3):
             id = store.add_grouping(
-                1, "graph", {"k": k}, 0, [{"k": k, "score": 0.5}], [1, 2, 3, 4],
+                1, "graph", {"k": k}, 0, {"candidates": [], "score": 0.5}, [1, 2, 3, 4],
                 np.array([0, 1, -1, 0], np.int32), np.ones((4, 2), np.float32) * k,
             )  # fmt: skip
     latest = store.grouping(1)
-    assert (latest.id, latest.parameters, latest.evidence) == (id, {"k": 3}, [{"k": 3, "score": 0.5}])
+    assert (latest.id, latest.parameters) == (id, {"k": 3})
+    assert latest.evidence == {"candidates": [], "score": 0.5}
     assert [g.parameters["k"] for g in store.groupings()] == [2, 3]
     assert store.column("labels", id).array.tolist() == [0, 1, -1, 0]
     assert store.column("points", 1).array[0, 0] == 2
@@ -224,6 +232,13 @@ def test_groupings(store):
     merge = store.act("merge", {"grouping": id, "groups": [0, 1]})
     assert store.acts()[merge - 1].detail == {"grouping": id, "groups": [0, 1]}
     assert store.verify() == []
+    with store.run("group"):
+        for ids, rule in ([1, 2, 3], "a row an item"), ([1, 2, 3, 3], "each item once"):
+            with pytest.raises(InputError, match=rule):
+                store.add_grouping(
+                    1, "graph", {"k": 2}, 0, {"candidates": []}, ids,
+                    np.zeros(4, np.int32), np.ones((4, 2), np.float32),
+                )  # fmt: skip
 
 
 def test_runs_are_recorded_with_their_outcome(store):

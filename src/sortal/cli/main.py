@@ -66,21 +66,33 @@ def main() -> None:
         code = _fail(e.format_message())
     except SortalError as e:
         code = _fail(str(e))
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; what was finished is stored, the same command goes on from there.", err=True)
+    except (KeyboardInterrupt, click.Abort) as e:
+        click.echo(str(e) or "stopped.", err=True)  # a command that stored something says so
         code = 130
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # its reader has gone (`| head`)
         code = 0
+    except OSError as e:
+        _give_up_output()
+        code = _fail(f"{e.filename or 'the output'} cannot be read or written: {e.strerror or e}.")
     except MemoryError:
         code = _fail("not enough memory for this pile; close other programs or group a part of it.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int = 1) -> int:
-    click.echo(f"sortal: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    if not line.isprintable():  # hardly ever, and the import is not light
+        from sortal.data import printable
+
+        line = printable(line)
+    click.echo(f"sortal: {line}", err=True)
     return code
+
+
+def _give_up_output() -> None:
+    """What is still to be written would fail once more, with a traceback, when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:

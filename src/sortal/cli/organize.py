@@ -2,6 +2,8 @@
 
 import click
 
+STOPPED = "stopped; what was finished is stored, the same command goes on from there."
+
 
 class Number(click.ParamType[int | str]):
     """A number of groups, or "auto"."""
@@ -61,11 +63,14 @@ def organize(
     from sortal.embed import Preprocess
 
     wanted = None if preprocess is None else Preprocess.from_json(_pairs(preprocess), where="--preprocess")
-    with progress() as shower:
-        pile = library.organize(
-            source, into, encoder=encoder, preprocess=wanted, k=k, method=method, seed=seed,
-            names_from=names_from, progress=shower,
-        )  # fmt: skip
+    try:
+        with progress() as shower:
+            pile = library.organize(
+                source, into, encoder=encoder, preprocess=wanted, k=k, method=method, seed=seed,
+                names_from=names_from, progress=shower,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise click.Abort(STOPPED) from None
     with pile:
         if as_json:
             print_json(summary_shape(pile))
@@ -83,7 +88,10 @@ def organize(
 
 
 def _pairs(text: str) -> dict[str, object]:
-    """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons."""
+    """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons.
+
+    An output is called as the network calls it: `495` and `Identity:0` are names.
+    """
     pairs: dict[str, object] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
@@ -91,8 +99,9 @@ def _pairs(text: str) -> dict[str, object]:
             raise click.UsageError(
                 f"--preprocess wants KEY=VALUE pairs divided by commas; got {part[:60]!r}."
             )
-        numbers = [_number(one) for one in value.split(":")]
-        pairs[key.strip()] = numbers if len(numbers) > 1 else numbers[0]
+        key = key.strip()
+        values = [value] if key == "output" else [_number(one) for one in value.split(":")]
+        pairs[key] = values if len(values) > 1 else values[0]
     return pairs
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from sortal.data import printable
 from sortal.progress import Progress
 
 __all__ = ["PlainProgress", "RichProgress", "print_candidates", "print_json", "progress"]
@@ -40,7 +41,7 @@ def print_candidates(rows: list[dict[str, float]]) -> None:
 
 class RichProgress(Progress):
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
         rate = TextColumn("{task.fields[rate]}")
         self.bar = Bar(
             TextColumn("{task.description}"),
@@ -60,7 +61,7 @@ class RichProgress(Progress):
         self.bar.stop()
 
     def say(self, line: str) -> None:
-        self.console.print(escape(line), soft_wrap=True)
+        self.console.print(escape(printable(line)), soft_wrap=True)
 
     def start(self, what: str, total: int) -> None:
         for task in self.bar.task_ids:
@@ -82,7 +83,7 @@ class PlainProgress(Progress):
         pass
 
     def say(self, line: str) -> None:
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
     def start(self, what: str, total: int) -> None:
         self.what, self.total, self.done = what, total, 0

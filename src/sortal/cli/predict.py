@@ -28,6 +28,6 @@ def predict(model: str, sources: tuple[str, ...], as_json: bool) -> None:
         return
     for one in found.predictions:
         nothing = "  like nothing I was shown" if one.like_nothing_shown else ""
-        click.echo(f"{one.confidence:5.1%}  {one.name}  {shown(one.path)}{nothing}")
+        click.echo(f"{one.confidence:5.1%}  {shown(one.name)}  {shown(one.path)}{nothing}")
     for refused in found.refused:
-        click.echo(f"cannot read {shown(refused.path)}: {refused.reason}", err=True)
+        click.echo(f"cannot read {shown(refused.path)}: {shown(refused.reason)}", err=True)

@@ -9,7 +9,6 @@ from sortal.store import QuarantineRow
 from sortal.train import Head
 
 __all__ = [
-    "group_shape",
     "model_shape",
     "pile_shape",
     "prediction_shape",
@@ -35,17 +34,17 @@ def summary_shape(pile: Pile) -> dict[str, Any]:
     }
 
 
-def pile_shape(pile: Pile) -> dict[str, Any]:
-    """What `show` reports."""
+def pile_shape(pile: Pile, groups: list[Group]) -> dict[str, Any]:
+    """What `show` reports, with these of the pile's groups."""
     named = sum(name is not None for name in pile.names)
     return summary_shape(pile) | {
         "named": named,
         "none_of_these": int(pile.none_of_these.sum()),
-        "groups": [group_shape(pile, group) for group in pile.groups],
+        "groups": [_group_shape(pile, group) for group in groups],
     }
 
 
-def group_shape(pile: Pile, group: Group) -> dict[str, Any]:
+def _group_shape(pile: Pile, group: Group) -> dict[str, Any]:
     shape = group.shape
     return {
         "number": group.number,

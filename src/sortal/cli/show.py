@@ -65,7 +65,7 @@ def _one_view(asked: dict[str, object]) -> None:
 
 def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
     from sortal.cli.output import print_candidates, print_json
-    from sortal.cli.shapes import group_shape, pile_shape
+    from sortal.cli.shapes import pile_shape
     from sortal.data import shown
     from sortal.errors import InputError
 
@@ -73,17 +73,19 @@ def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
     if only is not None and not chosen:
         raise InputError(f"group must be one of {pile.group_numbers()}; got {only}.")
     if as_json:
-        print_json(pile_shape(pile) | {"groups": [group_shape(pile, group) for group in chosen]})
+        print_json(pile_shape(pile, chosen))
         return
     made = pile.grouping
     how = f"{made.method}, k={made.parameters['k']}, seed {made.seed}" if made else "not grouped yet"
-    click.echo(f"{len(pile):,} items, {len(pile.groups)} groups; encoder {pile.encoder.name}; {how}")
+    click.echo(
+        f"{len(pile):,} items, {len(pile.groups)} groups; encoder {shown(pile.encoder.name)}; {shown(how)}"
+    )
     if made and made.evidence["candidates"] and only is None:
         print_candidates(made.evidence["candidates"])
     base = _shared_folder(pile.paths)
     for group in chosen:
         few = 3 if only is None else 99
-        name = group.name if group.name is not None else "-"
+        name = shown(group.name) if group.name is not None else "-"
         other = (
             f", {1 - (group.called.share or 1):.0%} named otherwise" if (group.called.share or 1) < 1 else ""
         )
@@ -95,7 +97,7 @@ def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
                 click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}")
     if pile.quarantine and only is None:
         kinds = Counter(row.kind for row in pile.quarantine)
-        text = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+        text = ", ".join(f"{count:,} {shown(kind)}" for kind, count in kinds.most_common())
         click.echo(f"\nquarantine: {text} (--quarantine lists them)")
 
 
@@ -128,13 +130,14 @@ def _quarantine(pile: "Pile", as_json: bool) -> None:
         print_json(quarantine_shape(pile.quarantine))
         return
     for row in pile.quarantine:
-        click.echo(f"{row.kind}: {shown(row.path)}: {row.reason}")
+        click.echo(f"{shown(row.kind)}: {shown(row.path)}: {shown(row.reason)}")
     if not pile.quarantine:
         click.echo("nothing is in quarantine: every file could be read.")
 
 
 def _history(pile: "Pile", as_json: bool) -> None:
     from sortal.cli.output import print_json
+    from sortal.data import printable
 
     if as_json:
         print_json({"acts": pile.history})
@@ -144,4 +147,5 @@ def _history(pile: "Pile", as_json: bool) -> None:
         detail = act["detail"].get("name") or " ".join(
             f"{key} {value}" for key, value in act["detail"].items()
         )
-        click.echo(f"{act['act']:>4}  {act['time']}  {act['kind']}  {act['items']:,} items  {detail}{undone}")
+        line = f"{act['act']:>4}  {act['time']}  {act['kind']}  {act['items']:,} items  {detail}{undone}"
+        click.echo(printable(line))

@@ -17,6 +17,7 @@ def train(pile: str, into: str, seed: int, as_json: bool) -> None:
     import sortal
     from sortal.cli.output import print_json
     from sortal.cli.shapes import model_shape
+    from sortal.data import shown
 
     with sortal.open(pile) as opened:
         head = opened.train(into, seed=seed)
@@ -31,10 +32,11 @@ def train(pile: str, into: str, seed: int, as_json: bool) -> None:
         f"always saying the commonest name: {report.majority_share:.1%}"
     )
     for one in report.names:
-        click.echo(f"  {one.recall:6.1%} of {one.n_held_out:>5,}  {one.name}")
+        click.echo(f"  {one.recall:6.1%} of {one.n_held_out:>5,}  {shown(one.name)}")
     mixed = sorted((count, true, called) for true, called, count in report.confusion if true != called)[::-1]
     for count, true, called in mixed[:5]:
-        click.echo(f"  {count:,} of {report.names[true].name} called {report.names[called].name}")
+        names = shown(report.names[true].name), shown(report.names[called].name)
+        click.echo(f"  {count:,} of {names[0]} called {names[1]}")
     click.echo(
         f"like nothing shown: said of {report.novelty.known:.1%} of the held-out items, wrongly; of "
         f"{report.novelty.left_out:.0%} of the items of a name that was left out, rightly"

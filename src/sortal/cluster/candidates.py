@@ -10,6 +10,7 @@ from sklearn.metrics import silhouette_score
 
 from sortal.arrays import Labels
 from sortal.cluster.affinity import Spectrum
+from sortal.kernels import one_blas_thread
 
 __all__ = ["Candidate", "guess", "weigh_candidates"]
 
@@ -76,4 +77,5 @@ def _modularity(graph: csr_matrix, labels: Labels) -> float:
 def _silhouette(points: np.ndarray, labels: Labels) -> float:
     if not 1 < len(np.unique(labels)) < len(labels):
         return 0.0
-    return float(silhouette_score(points, labels, metric="cosine"))
+    with one_blas_thread():  # more may round its products differently
+        return float(silhouette_score(points, labels, metric="cosine"))

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sortal.arrays import Labels
+from sortal.cluster.rows import checked_rows, dense_rows, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
-from sortal.kernels import nearest_center, one_blas_thread
+from sortal.kernels import map_blocks, nearest_center, one_blas_thread
 
 __all__ = ["KMeans", "KMeansResult", "kmeans"]
 
@@ -38,16 +39,34 @@ def kmeans(
 ) -> KMeansResult:
     """Move the centers `start` (k x d) downhill until no label changes or they move less than `tol`.
 
-    `x` is n x d, float32 or float64, dense (a memory map too) or CSR. `tol` counts in mean variances of the
-    columns of `x`, as scikit-learn's. Deterministic: the same `x` and `start` give the same bits. A tie goes
-    to the lowest number; an empty cluster takes the point farthest from its center. Sums run in float64.
+    `x` is n x d, float32 or float64 (integers are taken as float64), dense (a memory map too) or CSR. `tol`
+    counts in mean variances of the columns of `x`, as scikit-learn's. Deterministic: the same `x` and `start`
+    give the same bits. A tie goes to the lowest number; an empty cluster takes the point farthest from its
+    center. Sums run in float64. `InputError` where shapes do not match or squared distances are not finite.
 
     Source: Lloyd 1982. Where we differ: after the last move labels are assigned once more, so `labels`
     always belong to `centers`.
     """
-    weights = np.ones(x.shape[0]) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    x = checked_rows("x", x, or_sparse=True)
+    start = checked_rows("start", start).astype(x.dtype)
+    if not (start.shape[1] == x.shape[1] and len(start) <= x.shape[0]):
+        raise InputError(
+            f"start must hold at most one center for each of the {x.shape[0]} rows of x, of "
+            f"{x.shape[1]} numbers each; got shape {start.shape}."
+        )
+    refuse_overflow("x with start", x, start)
     with one_blas_thread():
-        return _descend(x, np.array(start, dtype=x.dtype), weights, max_iter, tol)
+        return _descend(x, start, _weights(sample_weight, x.shape[0]), max_iter, tol)
+
+
+def _weights(sample_weight: Any, n: int) -> np.ndarray:
+    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n,) or not ((weights >= 0) & (weights < np.inf)).all():
+        raise InputError(
+            f"sample_weight must be a finite number of at least 0 for each of the {n} rows; "
+            f"got shape {weights.shape}, least {weights.min(initial=np.inf):g}."
+        )
+    return weights
 
 
 def _descend(x: Any, centers: np.ndarray, weights: np.ndarray, max_iter: int, tol: float) -> KMeansResult:
@@ -97,7 +116,7 @@ class _Sums:
         return means
 
     def _move(self, rows: np.ndarray, to: np.ndarray) -> None:
-        values = _rows(self.x, rows).astype(np.float64) - self.origin
+        values = dense_rows(self.x, rows).astype(np.float64) - self.origin
         came = self.labels[rows]
         old = came >= 0
         sign = np.concatenate([self.weights[rows], -self.weights[rows[old]]])
@@ -144,11 +163,16 @@ def _mean_variance(x: Any, origin: np.ndarray) -> float:
 
 def _dense_blocks(x: Any) -> Iterator[np.ndarray]:
     block = max(16, 2**21 // x.shape[1])
-    return (_rows(x, slice(at, at + block)) for at in range(0, x.shape[0], block))
+    return (dense_rows(x, slice(at, at + block)) for at in range(0, x.shape[0], block))
 
 
-def _rows(x: Any, rows: Any) -> np.ndarray:
-    return np.asarray(x[rows].toarray() if issparse(x) else x[rows])
+def _distances(x: Any, centers: np.ndarray) -> np.ndarray:
+    """By differences in float64: the expanded square would contradict `_assign` where an offset is huge."""
+    wide = centers.astype(np.float64)
+    parts = map_blocks(
+        lambda rows: cdist(dense_rows(x, rows), wide), x.shape[0], max(16, 2**18 // x.shape[1])
+    )
+    return np.concatenate(list(parts)).astype(x.dtype)
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -239,13 +263,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def transform(self, X: Any) -> np.ndarray:
         """The distance from each row of X to each center, (n, k)."""
-        return np.asarray(euclidean_distances(self._checked(X), self.cluster_centers_))
+        return _distances(self._checked(X), self.cluster_centers_)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the cost of X against the centers. `y` is ignored."""
         X = self._checked(X)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        return -float(weights @ _assign(X, self.cluster_centers_)[1])
+        with one_blas_thread():
+            return -float(weights @ _assign(X, self.cluster_centers_)[1])
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -274,7 +299,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             return kmeans_plusplus(X, self.n_clusters, sample_weight=weights, random_state=rng)[0]
         else:
             rows = rng.choice(X.shape[0], size=self.n_clusters, replace=False, p=weights / weights.sum())
-            return _rows(X, np.sort(rows) if issparse(X) else rows)
+            return dense_rows(X, np.sort(rows) if issparse(X) else rows)
         start = np.array(start, dtype=X.dtype)
         if start.shape != (self.n_clusters, X.shape[1]):
             raise InputError(

@@ -19,6 +19,7 @@ __all__ = ["Agreement", "agreement", "matched_accuracy"]
 class Agreement:
     """Groups against known names; 1 is perfect in all three."""
 
+    named: int  # items compared
     accuracy: float  # by the best one-to-one matching of groups and names
     nmi: float  # normalised mutual information
     ari: float  # adjusted Rand index; 0 is chance
@@ -31,7 +32,7 @@ def agreement(names: Sequence[Any] | np.ndarray, labels: Labels) -> Agreement:
     """
     accuracy = matched_accuracy(names, labels)
     nmi, ari = normalized_mutual_info_score(names, labels), adjusted_rand_score(names, labels)
-    return Agreement(accuracy, float(nmi), float(ari))
+    return Agreement(len(labels), accuracy, float(nmi), float(ari))
 
 
 def matched_accuracy(names: Sequence[Any] | np.ndarray, labels: Labels) -> float:

@@ -1,12 +1,14 @@
 """The representation that groups are found in: half-whitened principal components, as unit rows."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh
 
 from sortal.arrays import Vectors
+from sortal.cluster.rows import checked_rows
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
 
@@ -20,19 +22,22 @@ class HalfWhitening:
     Full whitening makes noise as loud as signal, none at all wastes the small components.
     """
 
-    mean: Float[np.ndarray, " d"]  # float32
-    projection: Float[np.ndarray, "d q"]  # float32, the division included
+    mean: Float[np.ndarray, " d"]
+    unit: Float[np.ndarray, " d"]  # columns are divided by it; infinite where only rounding varies
+    projection: Float[np.ndarray, "d q"]  # float32, the division by lambda^(1/4) included
     least: float = 0.0  # rows no longer than this are taken for the mean itself
 
     def __call__(self, vectors: Vectors) -> Float[np.ndarray, "n q"]:
         """Unit rows (float32); a row that equals the mean stays zero. Read in blocks, never whole."""
 
         def project(rows: slice) -> np.ndarray:
-            points = (_floats(vectors, rows) - self.mean) @ self.projection
+            # BLAS rounds a row by its place: in float32, copies of one vector would get different points.
+            points = _centred(vectors, rows, self.mean, self.unit) @ self.projection.astype(np.float64)
             lengths = np.sqrt(np.einsum("nq,nq->n", points, points))
             # Below this share of the typical length only rounding is left, and it has no direction.
             points[lengths <= self.least] = 0
-            return np.asarray(points / np.where(lengths > self.least, lengths, 1)[:, None])
+            unit_rows = points / np.where(lengths > self.least, lengths, 1)[:, None]
+            return np.asarray(unit_rows, dtype=np.float32)
 
         return np.concatenate(list(map_blocks(project, len(vectors), block_rows(vectors))))
 
@@ -40,23 +45,24 @@ class HalfWhitening:
 def half_whitening(vectors: Vectors, n_components: int) -> HalfWhitening:
     """Fit on all rows, in two passes of blocks; at most `n_components` and a quarter of n, deterministic.
 
-    Components of no variance are left out, so fewer may remain; for rows that are all equal, one of zeros.
-    `InputError` for a row that is not finite.
+    Any float type; integers are taken as float64. Columns and components of no variance are left out, so
+    fewer may remain; for rows that are all equal, one of zeros. `InputError` for a row that is not finite.
     """
+    vectors = checked_rows("vectors", vectors)
+    if not isinstance(n_components, Integral) or n_components < 1:
+        raise InputError(f"n_components must be an integer of at least 1; got {n_components!r}.")
     n, d = vectors.shape
     q = min(n_components, d, max(n // 4, min(n - 1, 8), 1))
+    mean, unit = _mean_and_unit(vectors)
+    if np.isinf(unit).all():
+        return HalfWhitening(mean, unit, np.zeros((d, 1), np.float32))
     with one_blas_thread():
-        mean = _mean(vectors)
-        values, axes = _from_covariance(vectors, mean, q) if d <= n else _from_gram(vectors, mean, q)
-    scale = max(float(np.abs(mean).max()), float(values[0]) ** 0.5, np.finfo(np.float32).tiny)
-    kept = values > (1e-6 * scale) ** 2  # less is rounding of float32 vectors
-    if not kept.any():
-        return HalfWhitening(mean, np.zeros((d, 1), np.float32))
+        values, axes = (_from_covariance if d <= n else _from_gram)(vectors, mean, unit, q)
+    kept = values > 1e-12 * values[0]  # less is rounding of float32
     values, axes = values[kept], axes[:, kept]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    return HalfWhitening(
-        mean, (axes / values**0.25).astype(np.float32), least=1e-6 * scale / float(values[0]) ** 0.25
-    )
+    projection = (axes / values**0.25).astype(np.float32)
+    return HalfWhitening(mean, unit, projection, least=1e-6 * float(values[0]) ** 0.25)
 
 
 def block_rows(vectors: np.ndarray) -> int:
@@ -64,31 +70,48 @@ def block_rows(vectors: np.ndarray) -> int:
     return max(16, 2**21 // int(vectors.shape[1]))
 
 
-def _mean(vectors: np.ndarray) -> np.ndarray:
-    def total(rows: slice) -> np.ndarray:
+def _mean_and_unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean, and the one largest distance from it in any column: dividing by it, no square overflows.
+
+    A column that varies by less than two roundings of its largest value is constant, whatever its size.
+    """
+
+    def extremes(rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         block = vectors[rows]
-        sums = block.sum(axis=0, dtype=np.float64)
-        if not np.isfinite(sums).all():
+        if not np.isfinite(block).all():
             _refuse(block, rows.start)
-        return np.asarray(sums)
+        with np.errstate(over="ignore"):
+            return block.sum(axis=0, dtype=np.float64), block.min(axis=0), block.max(axis=0)
 
     n = len(vectors)
-    return np.asarray(sum(map_blocks(total, n, block_rows(vectors))) / n).astype(np.float32)
+    sums, lows, highs = zip(*map_blocks(extremes, n, block_rows(vectors)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+        mean, spread = np.asarray(sum(sums) / n), high - low
+    if not (np.isfinite(mean) & np.isfinite(spread)).all():
+        raise InputError(
+            f"vectors must have sums that float64 holds; got values from {low.min():g} to {high.max():g}: "
+            "divide them."
+        )
+    size = np.maximum(np.abs(low), np.abs(high))
+    varies = spread > 2 * np.finfo(vectors.dtype).eps * size
+    reach = np.maximum(high - mean, mean - low)[varies].max(initial=0)
+    return mean, np.where(varies & (reach > 0), reach, np.inf)
 
 
 def _refuse(block: np.ndarray, start: int) -> None:
-    bad = np.argwhere(~np.isfinite(block))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(
-            f"vectors must be finite; row {start + row}, column {column} is "
-            f"{block[row, column]}. Leave that item out."
-        )
+    row, column = np.argwhere(~np.isfinite(block))[0]
+    raise InputError(
+        f"vectors must be finite; row {start + row}, column {column} is "
+        f"{block[row, column]}. Leave that item out."
+    )
 
 
-def _from_covariance(vectors: np.ndarray, mean: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
+def _from_covariance(
+    vectors: np.ndarray, mean: np.ndarray, unit: np.ndarray, q: int
+) -> tuple[np.ndarray, np.ndarray]:
     def scatter(rows: slice) -> np.ndarray:
-        block = _floats(vectors, rows) - mean
+        block = _centred(vectors, rows, mean, unit).astype(np.float32)
         return np.asarray(block.T @ block)
 
     n, d = vectors.shape
@@ -98,19 +121,22 @@ def _from_covariance(vectors: np.ndarray, mean: np.ndarray, q: int) -> tuple[np.
     return _largest(covariance / n, q)
 
 
-def _from_gram(vectors: np.ndarray, mean: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
+def _from_gram(
+    vectors: np.ndarray, mean: np.ndarray, unit: np.ndarray, q: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The same axes from the n x n products: cheaper where rows are fewer than columns."""
-    centred = (_floats(vectors, slice(None)) - mean).astype(np.float64)
+    centred = _centred(vectors, slice(None), mean, unit)
     values, left = _largest(centred @ centred.T / len(vectors), q)
     axes = centred.T @ left
     return values, axes / np.maximum(np.sqrt(np.einsum("dq,dq->q", axes, axes)), np.finfo(float).tiny)
+
+
+def _centred(vectors: np.ndarray, rows: slice, mean: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """In float64: a huge offset would take all digits of a float32."""
+    return np.asarray((vectors[rows] - mean) / unit)
 
 
 def _largest(symmetric: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(symmetric)
     values, axes = eigh(symmetric, subset_by_index=[n - q, n - 1])
     return np.maximum(values[::-1], 0), axes[:, ::-1]
-
-
-def _floats(vectors: np.ndarray, rows: slice) -> np.ndarray:
-    return np.asarray(vectors[rows], dtype=np.float32)

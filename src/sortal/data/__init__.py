@@ -2,7 +2,7 @@
 
 from sortal.data.images import PIXEL_LIMIT, decode_image
 from sortal.data.prepare import ImageInput, prepare, thumbnail
-from sortal.data.shown import shown
+from sortal.data.shown import printable, shown
 from sortal.data.source import READ_LIMIT, TRANSIENT_KINDS, Found, NamesFrom, Refused, Source, Stamp
 from sortal.data.sources import files_source, open_source
 
@@ -20,6 +20,7 @@ __all__ = [
     "files_source",
     "open_source",
     "prepare",
+    "printable",
     "shown",
     "thumbnail",
 ]

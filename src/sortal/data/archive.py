@@ -1,7 +1,9 @@
 """Images inside a zip, read where they are: nothing is ever extracted to disk."""
 
+import io
 import os
 import stat
+import struct
 import threading
 import zipfile
 import zlib
@@ -19,6 +21,9 @@ __all__ = ["ZipSource"]
 _DEFLATE_LIMIT = 1032  # no deflate stream unpacks to more than 1,032 times its size; zlib's FAQ
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEAD = 64
+_DIRECTORY = b"PK\x01\x02"  # each of its entries begins so; the layout is APPNOTE.TXT's, section 4.3.12
+_SAYS_UTF8 = 1 << 11
+_NO_UTF8 = 1 << 15  # a flag of our own, in a bit that the format reserves
 
 
 class ZipSource:
@@ -36,7 +41,7 @@ class ZipSource:
         self.names_from = names_from
         self._lock = threading.Lock()
         try:
-            self._zip = zipfile.ZipFile(location)
+            self._zip = _opened(location)
             self._members = {f"{location}/{m.filename}": m for m in self._zip.infolist() if not m.is_dir()}
         except Exception as e:  # a broken directory raises a dozen types
             raise DataError(f"{shown(location)} must be a zip; it cannot be read: {shown(str(e))}.") from e
@@ -82,10 +87,42 @@ class ZipSource:
         return PurePosixPath(member.filename).parent.name or None if self.names_from else None
 
 
+def _opened(location: str) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(location)
+    except UnicodeDecodeError:
+        return zipfile.ZipFile(_Mended(io.FileIO(location)))
+
+
+class _Mended(io.BufferedReader):
+    """A zip in whose directory names that are no UTF-8, though they say so, no longer say so.
+
+    zipfile would refuse the whole zip for one of them. Such a member is marked instead.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        return _marked(data) if data.startswith(_DIRECTORY) else data
+
+
+def _marked(directory: bytes) -> bytes:
+    mended, at = bytearray(directory), 0
+    while directory.startswith(_DIRECTORY, at) and at + 46 <= len(directory):
+        flags, *lengths = struct.unpack_from("<8xH18x3H", directory, at)
+        try:
+            directory[at + 46 : at + 46 + lengths[0]].decode()
+        except UnicodeDecodeError:
+            if flags & _SAYS_UTF8:
+                struct.pack_into("<H", mended, at + 8, flags & ~_SAYS_UTF8 | _NO_UTF8)
+        at += 46 + sum(lengths)
+    return bytes(mended)
+
+
 def _refuse(member: zipfile.ZipInfo) -> tuple[str, str] | None:
     """Kind and reason, where the directory of the zip already shows that a member is of no use."""
     size, packed = member.file_size, member.compress_size
     rules = [
+        (member.flag_bits & _NO_UTF8, "bad path", "the member's name is no UTF-8, though the zip says so"),
         (_points_outside(member), "bad path", "the member's name points outside the zip"),
         (
             stat.S_ISLNK(member.external_attr >> 16),

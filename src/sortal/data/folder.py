@@ -18,7 +18,8 @@ class FolderSource:
     """All files below `location`.
 
     A linked folder is read once: a link back to a folder that is being read is a "link loop", a second
-    link to the same folder is "linked twice"; both are Refused. Piles and model folders are passed over.
+    link to the same folder is "linked twice"; both are Refused. Piles and model folders below it are passed
+    over, whatever they are called: they hold files of their own.
     With `names_from="folders"` an item is named after its first folder below the location, as in
     torchvision's ImageFolder; one that lies directly in it has no name.
     """
@@ -53,19 +54,20 @@ class FolderSource:
 
     def _children(self, folder: "_Folder") -> "list[Found | Refused | _Folder]":
         with os.scandir(folder.path) as entries:
-            children = [child for entry in entries if (child := self._child(entry, folder)) is not None]
+            listed = list(entries)
+        if folder.above is not None and _is_ours({entry.name for entry in listed}):
+            return []
+        children = [self._child(entry, folder) for entry in listed]
         children.sort(key=_order)
         return children
 
-    def _child(self, entry: "os.DirEntry[str]", folder: "_Folder") -> "Found | Refused | _Folder | None":
+    def _child(self, entry: "os.DirEntry[str]", folder: "_Folder") -> "Found | Refused | _Folder":
         try:
             status = entry.stat()  # the one system call a file costs
         except OSError as e:
             return refusal(entry.path, e)
         if not stat.S_ISDIR(status.st_mode):
             return judge(entry.path, status, folder.name)
-        if _is_ours(entry):
-            return None
         if not may_read(entry.path, status.st_mode, os.R_OK | os.X_OK):
             return Refused(entry.path, "permission", "no permission to list the folder", None)
         linked = entry.is_symlink()
@@ -104,8 +106,6 @@ def _order(child: Found | Refused | _Folder) -> bytes:
     return os.fsencode(child.path) + (b"/" if isinstance(child, _Folder) else b"")
 
 
-def _is_ours(entry: "os.DirEntry[str]") -> bool:
-    """A pile or a model that was left among the images is no source of images."""
-    return (entry.name.endswith(".sortal") and os.path.exists(os.path.join(entry.path, "catalogue.db"))) or (
-        entry.name.endswith(".model") and os.path.exists(os.path.join(entry.path, "config.json"))
-    )
+def _is_ours(names: set[str]) -> bool:
+    """Whether a folder that holds these is a pile or a model; left among images it is no source of them."""
+    return {"catalogue.db", "segments"} <= names or {"config.json", "MANIFEST.sha256"} <= names

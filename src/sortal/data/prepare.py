@@ -2,7 +2,6 @@
 
 import io
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -32,7 +31,7 @@ class ImageInput:
     def __post_init__(self) -> None:
         if not _is_size(self.size):
             raise InputError(f"size must be (height, width), each 1 to {_LARGEST:,}; got {self.size!r}.")
-        if self.crop is not None and not (_is_number(self.crop) and 0 < self.crop <= 1):
+        if self.crop is not None and not (isinstance(self.crop, int | float) and 0 < self.crop <= 1):
             raise InputError(f"crop must be None or lie in (0, 1]; got {self.crop!r}.")
         if self.resample not in ("bilinear", "bicubic"):
             raise InputError(f'resample must be "bilinear" or "bicubic"; got {self.resample!r}.')
@@ -45,16 +44,6 @@ class ImageInput:
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size)}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "ImageInput":
-        """The inverse of `as_json`. Raises InputError for keys that are missing or unknown."""
-        expected = {"size", "crop", "resample"}
-        if not isinstance(fields, Mapping) or set(fields) != expected:
-            came = sorted(map(str, fields)) if isinstance(fields, Mapping) else type(fields).__name__
-            raise InputError(f"an image input must have the keys {sorted(expected)}; got {came!r:.200}.")
-        size = fields["size"]
-        return cls(tuple(size) if isinstance(size, list) else size, fields["crop"], fields["resample"])
 
 
 def prepare(image: Image.Image, want: ImageInput) -> UInt8[np.ndarray, "h w 3"]:
@@ -103,7 +92,3 @@ def _is_size(size: object) -> bool:
         and len(size) == 2
         and all(type(edge) is int and 1 <= edge <= _LARGEST for edge in size)
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 
-__all__ = ["shown"]
+__all__ = ["printable", "shown"]
 
 _LONGEST = 200
+
+
+def printable(text: str) -> str:
+    """`text` whole, as one line that cannot command a terminal; escaped as by `shown`."""
+    return "".join(map(_printable, text))
 
 
 def shown(path: str) -> str:

@@ -17,19 +17,23 @@ from sortal.kernels import n_threads
 
 __all__ = ["Outlook", "named", "outlook"]
 
+_OWN: dict[str, type[Hog] | type[Pixels]] = {"auto": Hog, "hog": Hog, "pixels": Pixels}
 SAMPLE = 12  # images looked at before a run: enough for a rate and a first impression
 
 
-def named(wish: str, preprocess: Preprocess | None = None) -> Encoder:
-    """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file."""
-    if wish.lower().endswith(".onnx") or os.path.isfile(wish):
+def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) -> Encoder:
+    """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file.
+
+    A file that is called like one of these is meant by `./hog`.
+    """
+    wish = os.fspath(wish)
+    own = _OWN.get(wish)
+    if own is None and (wish.lower().endswith(".onnx") or os.path.isfile(wish)):
         return OnnxEncoder(wish, preprocess)
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
-    if wish in ("hog", "auto"):
-        return Hog()
-    if wish == "pixels":
-        return Pixels()
+    if own is not None:
+        return own()
     raise InputError(f"encoder must be auto, hog, pixels or the path of an ONNX file; got {wish[:200]!r}.")
 
 

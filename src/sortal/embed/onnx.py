@@ -166,7 +166,14 @@ class OnnxEncoder:
         return np.concatenate([self._run(piece) for piece in pieces])
 
     def _run(self, batch: np.ndarray) -> Vectors:
-        found = self._session.run([self.preprocess.output], {self._input.name: batch})[0]
+        try:
+            given = self._session.run([self.preprocess.output], {self._input.name: batch})[0]
+            found: Vectors = np.ascontiguousarray(given, dtype=np.float32)
+        except Exception as e:
+            raise DataError(
+                f"{self.name}: the network must run on {len(batch)} images of {self.input.size}; "
+                f"it failed: {_first_line(e)}"
+            ) from e
         if found.ndim == 4:
             found = found.mean(axis=(2, 3) if self.preprocess.layout == "nchw" else (1, 2))
         if found.ndim != 2 or len(found) != len(batch) or not found.shape[1]:
@@ -174,7 +181,7 @@ class OnnxEncoder:
                 f"{self.name}: output {self.preprocess.output!r} must give one vector per image; "
                 f"it gave shape {found.shape} for {len(batch)} images. Name another with output=NAME."
             )
-        return np.ascontiguousarray(found, dtype=np.float32)
+        return found
 
     def _normalised(self, images: Images) -> np.ndarray:
         """uint8 (b, h, w, 3) -> the float32 batch of the network's own layout, in one pass."""
@@ -190,7 +197,7 @@ class OnnxEncoder:
         return batch
 
     def _resolve(self, wish: Preprocess) -> None:
-        """Settle layout, size and output against the graph, then prove them on two grey images."""
+        """Settle layout, size and output against the graph, then prove them on grey images."""
         self._input = _only_image_input(self._session, self.name)
         shape = self._input.shape
         layout = wish.layout or ("nhwc" if shape[3] == 3 and shape[1] != 3 else "nchw")
@@ -209,16 +216,9 @@ class OnnxEncoder:
         self.dim = self._prove()
 
     def _prove(self) -> int:
-        grey = np.full((2, *self.input.size, 3), 128, np.uint8)
-        try:
-            vectors = self.embed(grey)
-        except DataError:
-            raise
-        except Exception as e:
-            raise DataError(
-                f"{self.name}: the network must run on images of {self.input.size}; "
-                f"it failed: {_first_line(e)}"
-            ) from e
+        grey = np.full((3, *self.input.size, 3), 128, np.uint8)
+        self.embed(grey[:1])  # a graph with a constant of n rows runs on n images alone
+        vectors = self.embed(grey)
         if not np.isfinite(vectors).all():
             raise DataError(
                 f"{self.name}: output {self.preprocess.output!r} gave NaN or infinity for a plain grey image."

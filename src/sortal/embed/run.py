@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,6 +31,8 @@ __all__ = ["Plan", "embed", "plan", "refuse", "vectors_of"]
 # run loses no more than this.
 ROWS_PER_COMMIT = 1024
 SECONDS_PER_COMMIT = 2.0
+# A batch of large photographs can take a minute to read: this often commit, progress and Ctrl-C get a turn.
+SECONDS_PER_CHUNK = 1.0
 
 ENCODER_FAILED = "encoder"  # the kind of refusal that another encoder may lift
 
@@ -62,15 +64,15 @@ def plan(store: Store, source_id: int, source: Source, encoder_id: int) -> Plan:
         if entry.name is not None:
             names[entry.path] = entry.name
         row, held = before.get(entry.path), quarantined.get(entry.path)
-        if row is not None and row.stamp == entry.stamp and row.item not in lacking:
+        if row is not None and held is None and row.stamp == entry.stamp and row.item not in lacking:
             unchanged += 1
         elif row is None and held is not None and held.stamp == entry.stamp and held.kind != ENCODER_FAILED:
             still_refused += 1
         else:
-            todo.append(entry)
-            lacking.discard(row.item if row is not None else -1)
+            todo.append(entry)  # every path of an item without a vector: any of them may be bad by now
     closed = tuple(one.path + os.sep for one in refused)  # what lies below a shut folder is not gone
-    gone = [path for path in (*before, *quarantined) if path not in seen and not path.startswith(closed)]
+    known = dict.fromkeys((*before, *quarantined))
+    gone = [path for path in known if path not in seen and not path.startswith(closed)]
     return Plan(todo, unchanged, refused, still_refused, gone, names)
 
 
@@ -90,14 +92,13 @@ def embed(
     """
     writer = _Writer(store, source_id, encoder_id)
     load = _Loader(source, encoder, writer.has_vector)
-    with ThreadPoolExecutor(n_threads()) as pool, _held_interrupt() as interrupted:
-        loaded = _ordered(pool, load, todo, window=2 * encoder.batch)
-        while chunk := list(islice(loaded, encoder.batch)):
-            _embed_chunk(chunk, encoder, writer)
-            advance(len(chunk))
-            if interrupted():
-                pool.shutdown(cancel_futures=True)
-                break
+    with _held_interrupt() as interrupted:
+        with contextlib.closing(_chunks(load, todo, encoder.batch)) as chunks:
+            for chunk in chunks:
+                _embed_chunk(chunk, encoder, writer)
+                advance(len(chunk))
+                if interrupted():
+                    break
         writer.flush()
     if interrupted():
         raise KeyboardInterrupt
@@ -105,17 +106,19 @@ def embed(
 
 def vectors_of(
     source: Source, found: Sequence[Found], encoder: Encoder
-) -> Iterator[tuple[list[Found], Vectors, list[Refused]]]:
-    """The same without a pile, batch by batch: the files that could be read, their vectors, the others."""
+) -> Generator[tuple[list[Found], Vectors, list[Refused]]]:
+    """The same without a pile, chunk by chunk: the files that have a vector, their vectors, the others.
+
+    Close it where it may be left before its end: that stops the reading ahead.
+    """
     load = _Loader(source, encoder, lambda digest: False)
-    with ThreadPoolExecutor(n_threads()) as pool:
-        loaded = _ordered(pool, load, found, window=2 * encoder.batch)
-        while chunk := list(islice(loaded, encoder.batch)):
+    with contextlib.closing(_chunks(load, found, encoder.batch)) as chunks:
+        for chunk in chunks:
             refused = [one for one in chunk if isinstance(one, Refused)]
-            good = [one for one in chunk if isinstance(one, _Loaded) and one.pixels is not None]
-            pixels = [one.pixels for one in good if one.pixels is not None]
-            vectors = encoder.embed(np.stack(pixels)) if pixels else np.empty((0, encoder.dim), np.float32)
-            yield [one.entry for one in good], vectors, refused
+            loaded = [one for one in chunk if isinstance(one, _Loaded)]
+            vectors, good = _vectors(loaded, encoder)
+            refused += [_failed(one, encoder) for one, fine in zip(loaded, good) if not fine]
+            yield [one.entry for one, fine in zip(loaded, good) if fine], vectors[good], refused
 
 
 @dataclass(frozen=True)
@@ -153,21 +156,30 @@ def _embed_chunk(chunk: list[_Loaded | Refused], encoder: Encoder, writer: "_Wri
             writer.refuse(one)
         elif one.pixels is not None and not writer.holds(one.digest):
             fresh.setdefault(one.digest, one)
-    failed: set[bytes] = set()
-    if fresh:
-        vectors = encoder.embed(np.stack([one.pixels for one in fresh.values() if one.pixels is not None]))
-        good = np.isfinite(vectors).all(axis=1)
-        failed = {digest for digest, fine in zip(fresh, good) if not fine}
-        writer.add_vectors([digest for digest in fresh if digest not in failed], vectors[good])
+    vectors, good = _vectors(list(fresh.values()), encoder)
+    failed = {digest for digest, fine in zip(fresh, good) if not fine}
+    writer.add_vectors([digest for digest in fresh if digest not in failed], vectors[good])
     for one in chunk:
         if isinstance(one, Refused):
             continue
         if one.digest in failed:
-            reason = f"{encoder.name} gave NaN or infinity for it; another encoder may not."
-            writer.refuse(Refused(one.entry.path, ENCODER_FAILED, reason, one.entry.stamp))
+            writer.refuse(_failed(one, encoder))
         else:
             writer.add_file(one)
     writer.flush_if_due()
+
+
+def _vectors(loaded: list[_Loaded], encoder: Encoder) -> tuple[Vectors, np.ndarray]:
+    """A row for each, and which of the rows are finite."""
+    if not loaded:
+        return np.empty((0, encoder.dim), np.float32), np.zeros(0, np.bool_)
+    vectors = encoder.embed(np.stack([one.pixels for one in loaded if one.pixels is not None]))
+    return vectors, np.isfinite(vectors).all(axis=1)
+
+
+def _failed(one: _Loaded, encoder: Encoder) -> Refused:
+    reason = f"{encoder.name} gave NaN or infinity for it; another encoder may not."
+    return Refused(one.entry.path, ENCODER_FAILED, reason, one.entry.stamp)
 
 
 class _Writer:
@@ -227,20 +239,29 @@ def _quarantined(one: Refused) -> NewQuarantine:
     return NewQuarantine(one.path, one.kind, one.reason, None if one.kind in TRANSIENT_KINDS else one.stamp)
 
 
-def _ordered(
-    pool: ThreadPoolExecutor,
-    load: Callable[[Found], _Loaded | Refused],
-    todo: Sequence[Found],
-    window: int,
-) -> Iterator[_Loaded | Refused]:
-    """`load` of each of `todo`, in order, with `window` of them under way or waiting to be taken."""
+def _chunks(load: _Loader, todo: Sequence[Found], size: int) -> Generator[list[_Loaded | Refused]]:
+    """`load` of each of `todo`, in order: `size` at a time, fewer where they take long.
+
+    Worker threads are ahead by two chunks at most; closing the generator drops what they have not begun.
+    """
+    pool = ThreadPoolExecutor(n_threads())
+    waiting = iter(todo)
     pending: deque[Future[_Loaded | Refused]] = deque()
-    for entry in todo:
-        pending.append(pool.submit(load, entry))
-        if len(pending) > window:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
+    try:
+        chunk: list[_Loaded | Refused] = []
+        since = time.monotonic()
+        while True:
+            pending.extend(pool.submit(load, entry) for entry in islice(waiting, 2 * size - len(pending)))
+            if not pending:
+                break
+            chunk.append(pending.popleft().result())
+            if len(chunk) == size or time.monotonic() - since > SECONDS_PER_CHUNK:
+                yield chunk
+                chunk, since = [], time.monotonic()
+        if chunk:
+            yield chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

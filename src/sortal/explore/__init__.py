@@ -7,7 +7,7 @@ the store or of encoders. Items are positions, 0..n-1 in the pile's fixed order.
 from sortal.explore.gallery import gallery
 from sortal.explore.groups import GroupShape, describe
 from sortal.explore.map import MapView, project
-from sortal.explore.names import Agreement, Conflict, GroupName, agreement, name_groups
+from sortal.explore.names import Conflict, GroupName, agreement, name_groups
 from sortal.explore.neighbors import Neighbor, Outlier, nearest, outliers
 from sortal.explore.records import as_json
 from sortal.explore.report import (
@@ -22,7 +22,6 @@ from sortal.explore.report import (
 )
 
 __all__ = [
-    "Agreement",
     "Candidates",
     "Conflict",
     "Fact",

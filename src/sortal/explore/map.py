@@ -6,11 +6,11 @@ openTSNE (Barnes-Hut t-SNE) does the work: on 5,000 points half the time of scik
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from sortal.arrays import Labels, Points
 from sortal.errors import InputError
 from sortal.explore.groups import checked_labels
+from sortal.kernels import n_threads, one_blas_thread
 
 __all__ = ["MapView", "project"]
 
@@ -34,12 +34,11 @@ def project(
     seed: int = 0,
     most: int = 5_000,
     labels: Labels | None = None,
-    n_jobs: int = -1,
 ) -> MapView:
     """A map of `points` (n, q unit rows); above `most` items, of a sample that holds every group's share.
 
     Perplexity is 30, or a third of the other items where there are fewer than 91. Fewer than 10 distinct
-    points are laid out by their two principal components. Same `seed`, same bits, whatever `n_jobs` is.
+    points are laid out by their two principal components. Same `seed`, same bits, whatever the threads.
     *Source:* van der Maaten 2014, "Accelerating t-SNE using tree-based algorithms". Where we differ: it sees
     50 principal components at most and starts from the first two (Kobak and Berens 2019); the picture is
     centred and scaled. `InputError` where a value is not finite.
@@ -52,11 +51,11 @@ def project(
     if not np.isfinite(rows).all():
         raise InputError("points must be finite; some on the map hold NaN or infinity; embed the pile again.")
     # One BLAS thread: more may round differently. openTSNE's own threads work on one point each, bit for bit.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         components = _principal_components(rows)
         if len(np.unique(rows, axis=0)) < FEWEST:
             return MapView(positions, _scaled(components[:, :2]))
-        return MapView(positions, _scaled(_tsne(components, seed, n_jobs)))
+        return MapView(positions, _scaled(_tsne(components, seed)))
 
 
 def _sample(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +90,7 @@ def _principal_components(rows: np.ndarray) -> np.ndarray:
     return np.hstack([components, missing])
 
 
-def _tsne(components: np.ndarray, seed: int, n_jobs: int) -> np.ndarray:
+def _tsne(components: np.ndarray, seed: int) -> np.ndarray:
     from openTSNE import TSNE
 
     n = len(components)
@@ -104,9 +103,8 @@ def _tsne(components: np.ndarray, seed: int, n_jobs: int) -> np.ndarray:
         initialization=start,
         neighbors="exact",
         negative_gradient_method="bh",
-        n_jobs=n_jobs
-        if n > 1_000
-        else 1,  # on a busy machine threads made 11 points wait 15 s for each other
+        # On a busy machine threads made 11 points wait 15 s for each other.
+        n_jobs=n_threads() if n > 1_000 else 1,
         random_state=seed,
     )
     return np.asarray(tsne.fit(components))

@@ -3,13 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
 
-__all__ = ["Agreement", "Conflict", "GroupName", "agreement", "name_groups"]
+if TYPE_CHECKING:
+    from sortal.cluster import Agreement
+
+__all__ = ["Conflict", "GroupName", "agreement", "name_groups"]
 
 Names = Sequence[str | None]
 
@@ -37,19 +41,6 @@ class GroupName:
     conflicts: tuple[Conflict, ...]
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How well groups agree with the names people gave, over the `named` items only."""
-
-    named: int
-    #: adjusted Rand index (Hubert and Arabie 1985): 1 equal, 0 as good as chance
-    ari: float
-    #: normalised mutual information, arithmetic mean: 1 equal, 0 independent
-    nmi: float
-    #: share of items whose group is matched with their name, one name a group, best matching (Kuhn 1955)
-    accuracy: float
-
-
 def name_groups(names: Names, labels: Labels) -> list[GroupName]:
     """A `GroupName` per group number, in the order of the numbers; -1 is no group.
 
@@ -63,8 +54,8 @@ def name_groups(names: Names, labels: Labels) -> list[GroupName]:
     return [_group_name(number, members[number]) for number in sorted(members)]
 
 
-def agreement(names: Names, labels: Labels) -> Agreement | None:
-    """How well `labels` agree with `names`; None where no item has a name.
+def agreement(names: Names, labels: Labels) -> "Agreement | None":
+    """How well `labels` agree with `names`, over the named items; None where no item has a name.
 
     Items left out by the method (-1) count: as one more group for ARI and NMI, as wrong for the accuracy.
     """
@@ -74,8 +65,7 @@ def agreement(names: Names, labels: Labels) -> Agreement | None:
         return None
     from sortal import cluster  # scikit-learn: a second that only the page of a pile with names needs
 
-    found = cluster.agreement([names[p] for p in named], labels[named])
-    return Agreement(named=len(named), ari=found.ari, nmi=found.nmi, accuracy=found.accuracy)
+    return cluster.agreement([names[p] for p in named], labels[named])
 
 
 def _group_name(number: int, by_name: dict[str, list[int]]) -> GroupName:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from sortal.arrays import Points
 from sortal.errors import InputError
 from sortal.explore.groups import blocks
+from sortal.kernels import one_blas_thread
 
 __all__ = ["Neighbor", "Outlier", "nearest", "outliers"]
 
@@ -69,7 +69,7 @@ def outliers(points: Points, count: int = 24, *, n_neighbors: int = 10) -> list[
     compared = np.asarray(points[reference], dtype=np.float32)
     scores = np.empty(n)
     # One BLAS thread: more of them may round differently, and the ranking must not depend on cores.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for rows, block in blocks(points):
             for start in range(0, len(block), CHUNK):
                 first = rows.start + start

@@ -1,24 +1,29 @@
 """One page about one pile: a single file that asks nothing of any network."""
 
 import base64
+import contextlib
 import hashlib
 import html
 import os
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sortal.errors import InputError, StoreError
 from sortal.explore.groups import GroupShape
 from sortal.explore.map import MapView
-from sortal.explore.names import Agreement, GroupName, name_groups
+from sortal.explore.names import GroupName, name_groups
 from sortal.explore.neighbors import Outlier
 from sortal.explore.records import as_json, json_for_html, shorten
+
+if TYPE_CHECKING:
+    from sortal.cluster import Agreement
 
 __all__ = [
     "Candidates",
@@ -81,7 +86,7 @@ class Report:
     quarantine: Sequence[Refusal] = ()
     facts: Sequence[Fact] = ()
     candidates: Candidates | None = None
-    agreement: Agreement | None = None
+    agreement: "Agreement | None" = None
 
     def __post_init__(self) -> None:
         if not len(self.paths) == len(self.names) == len(self.labels):
@@ -109,8 +114,8 @@ def thumbnail_positions(
         # Row order is the pile's order, often one folder after the other; along a curve through the map
         # the points are spread evenly over the picture.
         order = np.lexsort((view.xy[:, 1], (view.xy[:, 0] * 12).round()))
-        step = max(1.0, len(order) / spare)
-        wanted += view.positions[order[np.arange(0, len(order), step).astype(np.int64)]].tolist()
+        even = np.linspace(0, len(order) - 1, min(spare, len(order))).astype(np.int64)
+        wanted += view.positions[order[even]].tolist()
     return list(dict.fromkeys(wanted))[:most]
 
 
@@ -172,7 +177,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
             f"the report needs a file name, but {target} is a folder; add a name such as /report.html."
         )
     page = _page(report).encode("utf-8", "replace")  # a title may hold bytes that are no UTF-8
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    partial = target.with_name(f".{secrets.token_hex(8)}.part")  # a name that any file system takes
     try:
         with partial.open("wb") as file:
             file.write(page)
@@ -180,10 +185,12 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
             os.fsync(file.fileno())
         partial.replace(target)
     except OSError as e:
-        partial.unlink(missing_ok=True)
         raise StoreError(
             f"{target} could not be written: {e.strerror}; free space or choose another place."
         ) from e
+    finally:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
 
 
 def command_to_name(pile: str, number: int) -> str:

@@ -26,6 +26,19 @@ def nearest_center(
 
 
 def _nearest_in_block(x: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels, doubtful = _by_expanded_square(x, centers)
+    if doubtful.size:
+        from scipy.spatial.distance import cdist  # .3 s that commands which group nothing need not pay
+
+        exact = cdist(x[doubtful].astype(np.float64), centers.astype(np.float64), "sqeuclidean")
+        labels[doubtful] = exact.argmin(axis=1)
+    difference = x.astype(np.float64) - centers[labels]
+    return labels, np.einsum("nd,nd->n", difference, difference)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows in float32 is doubtful, and float64 decides
+def _by_expanded_square(x: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest centers, and the rows in which rounding might have changed them."""
     # A huge offset would cost the product its digits.
     origin = centers.mean(axis=0, dtype=np.float64).astype(centers.dtype)
     shifted, moved = x - origin, centers - origin
@@ -33,19 +46,13 @@ def _nearest_in_block(x: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, n
     scores = norms - 2 * (shifted @ moved.T)
     rows = np.arange(len(x))
     labels = scores.argmin(axis=1).astype(np.int32)
-    if len(centers) > 1:
-        best = scores[rows, labels]
-        scores[rows, labels] = np.inf
-        reach = np.einsum("nd,nd->n", shifted, shifted) + norms.max()
-        slack = (8 + 2 * x.shape[1] ** 0.5) * np.finfo(scores.dtype).eps * reach
-        doubtful = np.flatnonzero(~(scores.min(axis=1) - best > slack))
-        if doubtful.size:
-            from scipy.spatial.distance import cdist  # .3 s that commands which group nothing need not pay
-
-            exact = cdist(x[doubtful].astype(np.float64), centers.astype(np.float64), "sqeuclidean")
-            labels[doubtful] = exact.argmin(axis=1)
-    difference = x.astype(np.float64) - centers[labels]
-    return labels, np.einsum("nd,nd->n", difference, difference)
+    if len(centers) == 1:
+        return labels, rows[:0]
+    best = scores[rows, labels]
+    scores[rows, labels] = np.inf
+    reach = np.einsum("nd,nd->n", shifted, shifted) + norms.max()
+    slack = (8 + 2 * x.shape[1] ** 0.5) * np.finfo(scores.dtype).eps * reach
+    return labels, np.flatnonzero(~(scores.min(axis=1) - best > slack))
 
 
 def top_neighbors(

@@ -1,7 +1,7 @@
 """The pile on disk: a catalogue (SQLite) and checksummed column segments."""
 
 from sortal.store.columns import Column
-from sortal.store.journal import Act, Marks, checked_name, counting, effective_labels, marks
+from sortal.store.journal import MARKS, Act, Marks, checked_name, counting, effective_labels, marks
 from sortal.store.records import (
     Batch,
     EncoderRow,
@@ -22,6 +22,7 @@ from sortal.store.segments import Segment, SegmentWriter
 from sortal.store.store import Store
 
 __all__ = [
+    "MARKS",
     "Act",
     "Batch",
     "Column",

@@ -1,30 +1,34 @@
 """The pile's catalogue: one SQLite database in WAL mode, every row with a checksum of its own.
 
 SQLite's integrity_check does not see a flipped bit inside a value, so each row ends with a CRC-32 over its
-values. All writing goes through `insert` and `replace`, which add it; `checked` reads rows and compares it.
-Small tables are always read that way; the large ones (items, files, quarantine) only when verified.
+values. All writing goes through `insert`, which adds it; `checked` reads rows and compares it, `records`
+makes sense of them. Small tables are always read that way; the large ones (items, files) only when verified.
 """
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sortal.errors import StoreError
 from sortal.store.failures import one_line, reported
 
-__all__ = ["FORMAT", "TABLES", "Catalogue", "now", "row_crc", "to_json"]
+__all__ = ["FORMAT", "TABLES", "Catalogue", "is_sound", "made", "now", "row_crc", "to_json"]
+
+Record = TypeVar("Record")
 
 FORMAT = 1
 APPLICATION_ID = 0x536F7274  # "Sort"
 BUSY_SECONDS = 30.0
+_TRIES = 10  # of a read without locks, while somebody writes
 
 # One line a table, in the order of creation. Times are ISO 8601 in UTC, JSON is text, paths are the bytes
 # the file system knows them by, and `items` are int64 item ids, little endian.
@@ -32,8 +36,8 @@ TABLES = {
     "meta": "(key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL)",
     "sources": "(id INTEGER PRIMARY KEY, location BLOB NOT NULL, kind TEXT NOT NULL, names_from TEXT,"
     " added TEXT NOT NULL, crc INTEGER NOT NULL)",
-    "items": "(id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, width INTEGER,"
-    " height INTEGER, bytes INTEGER NOT NULL, crc INTEGER NOT NULL)",
+    "items": "(id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, bytes INTEGER NOT NULL,"
+    " crc INTEGER NOT NULL)",
     "files": "(source INTEGER NOT NULL REFERENCES sources, path BLOB NOT NULL, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, item INTEGER NOT NULL REFERENCES items,"
     " crc INTEGER NOT NULL, PRIMARY KEY (source, path)) WITHOUT ROWID",
@@ -58,47 +62,57 @@ SCHEMA = [f"CREATE TABLE {name} {columns}" for name, columns in TABLES.items()] 
     "CREATE INDEX files_of_item ON files (item)",
     "CREATE INDEX segments_of_column ON segments (kind, owner)",
 ]
+# SQLite keeps any type in any column, so a stranger's row may hold what its table does not say.
+_PYTHON = {"INTEGER": int, "TEXT": str, "BLOB": bytes}
+_TYPES = {
+    table: [
+        (_PYTHON[kind],) if filled else (_PYTHON[kind], type(None))
+        for kind, filled in re.findall(r"\w+ (INTEGER|TEXT|BLOB)( NOT NULL| PRIMARY KEY)?", columns)
+    ]
+    for table, columns in TABLES.items()
+}
 
 
 class Catalogue:
     """One connection, safe to share between threads: a lock is held through each read and each transaction.
 
-    `writable` is False on a read-only file system or folder.
+    `writable` is False on a read-only file system or folder. There SQLite has no locks unless a writer's log
+    is at hand; without one each read looks whether the file was written to meanwhile, and then reads again.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, writable: bool) -> None:
+    def __init__(self, path: Path, writable: bool) -> None:
         self.path, self.writable = path, writable
-        self._connection = connection
         self._lock = threading.RLock()
+        self._state = self._state_now()
+        self._connection = _connect(path, self._state[0])
 
     @classmethod
     def create(cls, path: Path) -> None:
         with reported(path):
-            connection = _connect(path, "rwc")
+            path.touch()
+            catalogue = cls(path, writable=True)
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {FORMAT}")
+                catalogue._connection.execute("PRAGMA journal_mode = WAL")
+                catalogue._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                catalogue._connection.execute(f"PRAGMA user_version = {FORMAT}")
                 for statement in SCHEMA:
-                    connection.execute(statement)
-                catalogue = cls(path, connection, writable=True)
+                    catalogue._connection.execute(statement)
                 with catalogue.transaction():
                     catalogue.insert("meta", ("created", now()))
             finally:
-                connection.close()  # the last connection folds the write-ahead log into the database
+                catalogue.close()  # the last connection folds the write-ahead log into the database
 
     @classmethod
     def open(cls, path: Path) -> "Catalogue":
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         with reported(path):
-            connection = _connect(path, _mode(path, writable))
+            catalogue = cls(path, writable)
         try:
-            with reported(path):
-                _check_format(path, connection)
+            _check_format(catalogue)
         except BaseException:
-            connection.close()
+            catalogue.close()
             raise
-        return cls(path, connection, writable)
+        return catalogue
 
     def close(self) -> None:
         with reported(self.path):
@@ -113,8 +127,8 @@ class Catalogue:
                 " copy it to a place where you may write."
             )
         with self._lock, reported(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")  # inside: Ctrl-C may come when it has just begun
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -142,10 +156,34 @@ class Catalogue:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         with self._lock, reported(self.path):
-            return self._connection.execute(sql, parameters).fetchall()
+            for left in reversed(range(_TRIES)):
+                try:
+                    rows = self._current().execute(sql, parameters).fetchall()
+                except sqlite3.Error:
+                    if not left or self._state_now() == self._state:
+                        raise
+                else:
+                    if self._state_now() == self._state:
+                        return rows
+            raise StoreError(f"{one_line(self.path)}: it is being written to all the time: try again later.")
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection; a new one where another process has written under it without its knowing."""
+        state = self._state_now()
+        if state != self._state:
+            fresh = _connect(self.path, state[0])
+            self._connection.close()
+            self._connection, self._state = fresh, state
+        return self._connection
+
+    def _state_now(self) -> tuple[Any, ...]:
+        return ("rw",) if self.writable else _unlocked_state(self.path)
 
     def each(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """Rows one after the other, for results too long for a list."""
+        if not self.writable:
+            yield from self.read(sql, parameters)  # a cursor would not see that the file is written to
+            return
         with self._lock, reported(self.path):
             cursor = self._connection.execute(sql, parameters)
         while True:
@@ -162,15 +200,38 @@ class Catalogue:
             yield from self.read(sql.format(keys=", ".join("?" * len(piece))), piece)
 
     def checked(self, table: str, where: str = "", parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Whole rows without their checksum; StoreError where it differs."""
+        """Whole rows without their checksum; StoreError where it or a type differs."""
         rows = self.read(f"SELECT * FROM {table} {where}", parameters)  # noqa: S608
         for row in rows:
-            if row_crc(row[:-1]) != row[-1]:
+            if not is_sound(table, row):
                 raise StoreError(
-                    f"{one_line(self.path)}: row {row[0]!r} of table {table} is damaged (its checksum"
-                    " differs): restore the pile from a copy."
+                    f"{one_line(self.path)}: row {_short(row[0])} of table {table} is damaged (its checksum"
+                    " or its types differ): restore the pile from a copy."
                 )
         return [row[:-1] for row in rows]
+
+    def records(
+        self, table: str, make: Callable[..., Record], where: str = "", parameters: Sequence[Any] = ()
+    ) -> list[Record]:
+        """`make(*row)` of checked rows; StoreError where one is not what a pile holds."""
+        return [made(self.path, table, make, row) for row in self.checked(table, where, parameters)]
+
+
+def is_sound(table: str, row: Sequence[Any]) -> bool:
+    """Whether a whole row has the types of its table and the checksum of its values."""
+    typed = all(isinstance(value, allowed) for value, allowed in zip(row, _TYPES[table]))
+    return typed and row_crc(row[:-1]) == row[-1]
+
+
+def made(path: Path, table: str, make: Callable[..., Record], row: Sequence[Any]) -> Record:
+    """`make(*row)`: a stranger can give any row a right checksum, so it may still make no sense."""
+    try:
+        return make(*row)
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as e:
+        raise StoreError(
+            f"{one_line(path)}: row {_short(row[0])} of table {table} is not what a pile holds"
+            f" ({one_line(str(e), 120)}): restore the pile from a copy."
+        ) from e
 
 
 def row_crc(values: Sequence[Any]) -> int:
@@ -188,10 +249,14 @@ def to_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _schema_differs(connection: sqlite3.Connection) -> bool:
+def _short(key: object) -> str:
+    return one_line(ascii(key), 60)
+
+
+def _schema_differs(catalogue: Catalogue) -> bool:
     """A trigger that a stranger added, or a flipped bit in a table's definition."""
     query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql"
-    return [sql for (sql,) in connection.execute(query)] != sorted(SCHEMA)
+    return [sql for (sql,) in catalogue.read(query)] != sorted(SCHEMA)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -201,26 +266,32 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        if mode == "rw":
+            connection.execute("PRAGMA synchronous = FULL")  # reads the file, which only `read` may try again
+            connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _mode(path: Path, writable: bool) -> str:
-    if writable:
-        return "rw"
-    log = path.with_name(path.name + "-wal")
-    if not log.exists() or not log.stat().st_size:
-        return "ro&immutable=1"  # without a log SQLite would want to make one
-    return "ro"
+def _unlocked_state(path: Path) -> tuple[Any, ...]:
+    """How to open a catalogue that we may not write, and what shows that this must be done again.
+
+    Beside a writer its log is there, and so are SQLite's locks. Without a log SQLite would want to make one;
+    told that the file is immutable it does not, and notices no writer either.
+    """
+    with suppress(FileNotFoundError):
+        if path.with_name(path.name + "-wal").stat().st_size:
+            return ("ro",)
+    found = path.stat()
+    return ("ro&immutable=1", found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _check_format(path: Path, connection: sqlite3.Connection) -> None:
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _check_format(catalogue: Catalogue) -> None:
+    path = catalogue.path
+    application = catalogue.read("PRAGMA application_id")[0][0]
+    version = catalogue.read("PRAGMA user_version")[0][0]
     pile = one_line(path.parent)
     if application != APPLICATION_ID:
         raise StoreError(
@@ -234,7 +305,7 @@ def _check_format(path: Path, connection: sqlite3.Connection) -> None:
         raise StoreError(
             f"{pile}: format {version} is unknown (this Sortal reads {FORMAT}): organize the images again."
         )
-    if _schema_differs(connection):
+    if _schema_differs(catalogue):
         raise StoreError(
             f"{one_line(path)}: damaged, its tables are not a pile's: restore the pile from a copy."
         )

@@ -28,7 +28,6 @@ __all__ = [
     "open_column",
     "open_segment",
     "published",
-    "put_column",
     "segment_rows",
 ]
 
@@ -74,6 +73,12 @@ class Column:
         copy.flags.writeable = False
         return copy
 
+    def checked(self) -> Array:
+        """`array` after checking every block of it. Raises StoreError where one is damaged."""
+        if len(self._segments) == 1:
+            self._segments[0].check()
+        return self.array
+
     def rows(self, positions: npt.ArrayLike) -> Array:
         """A copy of the rows at `positions` (0 to n - 1), after checking the blocks they lie in.
 
@@ -107,23 +112,21 @@ class Column:
 class SegmentRow:
     """What the catalogue says of one segment."""
 
-    def __init__(self, row: tuple[Any, ...]) -> None:
-        self.id, self.kind, self.owner, self.file, self.n_rows, self.checksum, items = row
+    def __init__(
+        self, id: int, kind: str, owner: int, file: str, n_rows: int, checksum: int, items: bytes
+    ) -> None:
+        self.id, self.file, self.n_rows, self.checksum = id, file, n_rows, checksum
         # The file may be a stranger's: its name must not lead out of the folder.
-        if not self.file.endswith(_SUFFIX) or not self.file.removesuffix(_SUFFIX).replace("-", "").isalnum():
-            raise StoreError(
-                f"catalogue.db: {one_line(self.file)} is no name of a segment: restore the pile."
-            )
-        if len(items) != 8 * self.n_rows:
-            raise StoreError(
-                f"catalogue.db: {self.file} lists {len(items) // 8} items for {self.n_rows} rows."
-            )
+        if not file.endswith(_SUFFIX) or not file.removesuffix(_SUFFIX).replace("-", "").isalnum():
+            raise ValueError(f"{file} is no name of a segment")
+        if len(items) != 8 * n_rows:
+            raise ValueError(f"{file} lists {len(items) // 8} items for {n_rows} rows")
         self.item_ids: ItemIds = np.frombuffer(items, dtype="<i8")
 
 
 def segment_rows(catalogue: Catalogue, kind: str, owner: int) -> list[SegmentRow]:
     where = "WHERE kind = ? AND owner = ? ORDER BY id"
-    return [SegmentRow(row) for row in catalogue.checked("segments", where, (kind, owner))]
+    return catalogue.records("segments", SegmentRow, where, (kind, owner))
 
 
 def open_column(catalogue: Catalogue, folder: Path, kind: str, owner: int) -> Column | None:
@@ -180,7 +183,8 @@ class Published:
 def published(folder: Path, kind: str, chunks: Iterator[Array]) -> Iterator[Published]:
     """Write `chunks` (at least one, all of one dtype and row shape) as a durable segment.
 
-    The block holds the transaction that refers to it; where that fails, the segment goes away again.
+    The block holds the transaction that refers to it. Where that fails the segment stays until the next run
+    sweeps: Ctrl-C is raised when COMMIT has returned, and an I/O error does not tell whether it was durable.
     """
     first = next(chunks)
     path = folder / f"{kind}-{secrets.token_hex(8)}{_SUFFIX}"
@@ -188,24 +192,7 @@ def published(folder: Path, kind: str, chunks: Iterator[Array]) -> Iterator[Publ
         writer.append(first)
         for chunk in chunks:
             writer.append(chunk)
-    try:
-        yield Published(writer)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def put_column(
-    catalogue: Catalogue, folder: Path, kind: str, owner: int, item_ids: npt.ArrayLike, array: Array
-) -> None:
-    """Write a whole column; it takes an older one's place in one transaction."""
-    ids = checked_ids(kind, item_ids, array)
-    old = segment_rows(catalogue, kind, owner)
-    with published(folder, kind, iter([array])) as segment, catalogue.transaction():
-        segment.refer(catalogue, kind, owner, ids)
-        catalogue.execute_many("DELETE FROM segments WHERE id = ?", [(row.id,) for row in old])
-    for row in old:
-        (folder / row.file).unlink(missing_ok=True)
+    yield Published(writer)
 
 
 def checked_ids(kind: str, item_ids: npt.ArrayLike, array: Array) -> ItemIds:

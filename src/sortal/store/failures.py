@@ -46,6 +46,8 @@ def reported(path: Path) -> Iterator[None]:
     except OSError as e:
         way_out = _WAYS_OUT.get(e.errno or 0, f"{e.strerror or e}; everything committed before is safe")
         raise StoreError(f"{one_line(path)}: {way_out}.") from e
+    except sqlite3.ProgrammingError as e:  # nobody's data: only a closed connection does this
+        raise StoreError(f"{one_line(path)}: the pile is closed: open it again.") from e
     except sqlite3.Error as e:
         # The low byte is the primary code. An error of Python's own binding (text that is no UTF-8) has none.
         code = getattr(e, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sortal.data import TRANSIENT_KINDS
 from sortal.errors import InputError
 from sortal.store.catalogue import Catalogue, now
 from sortal.store.columns import ItemIds, published
 from sortal.store.records import Batch, NewItem, NewVectors
 
-__all__ = ["commit_batch", "item_ids_of"]
+__all__ = ["commit_batch"]
 
 DIGEST_BYTES = 32
 
@@ -33,11 +34,6 @@ def commit_batch(
         _check_new(owners, has_vector)
         segment.refer(catalogue, "vectors", batch.vectors.encoder, owners)
     return owners
-
-
-def item_ids_of(catalogue: Catalogue, digests: Iterable[bytes]) -> dict[bytes, int]:
-    query = "SELECT digest, id FROM items WHERE digest IN ({keys})"
-    return dict(catalogue.read_in(query, list(dict.fromkeys(digests))))
 
 
 def _insert_rows(catalogue: Catalogue, batch: Batch) -> dict[bytes, int]:
@@ -63,20 +59,27 @@ def _insert_items(catalogue: Catalogue, batch: Batch) -> dict[bytes, int]:
             )
         new.setdefault(item.digest, item)
     with_vectors = batch.vectors.digests if batch.vectors else ()
-    ids = item_ids_of(catalogue, [*new, *(file.digest for file in batch.files), *with_vectors])
+    ids = _item_ids(catalogue, [*new, *(file.digest for file in batch.files), *with_vectors])
     next_id = catalogue.next_id("items")
     rows: list[tuple[object, ...]] = []
     for digest, item in new.items():
         if digest not in ids:
             ids[digest] = next_id + len(rows)
-            rows.append((ids[digest], digest, item.width, item.height, item.n_bytes))
+            rows.append((ids[digest], digest, item.n_bytes))
     catalogue.insert_many("items", rows)
     return ids
 
 
+def _item_ids(catalogue: Catalogue, digests: Iterable[bytes]) -> dict[bytes, int]:
+    query = "SELECT digest, id FROM items WHERE digest IN ({keys})"
+    return dict(catalogue.read_in(query, list(dict.fromkeys(digests))))
+
+
 def _insert_quarantine(catalogue: Catalogue, batch: Batch) -> None:
     place = [(batch.source, os.fsencode(one.path)) for one in batch.quarantine]
-    catalogue.execute_many("DELETE FROM files WHERE source = ? AND path = ?", place)
+    # What may pass by itself keeps its place: a mount that was away for one run must not regroup the pile.
+    lost = [key for key, one in zip(place, batch.quarantine) if one.kind not in TRANSIENT_KINDS]
+    catalogue.execute_many("DELETE FROM files WHERE source = ? AND path = ?", lost)
     query = "SELECT since FROM quarantine WHERE source = ? AND path = ?"
     rows: list[tuple[object, ...]] = []
     for key, one in zip(place, batch.quarantine):

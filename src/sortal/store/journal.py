@@ -10,7 +10,7 @@
 Names belong to items, so they survive another grouping; merge and split belong to one grouping.
 """
 
-import json
+import operator
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +21,36 @@ import numpy.typing as npt
 
 from sortal.errors import InputError
 from sortal.store.catalogue import Catalogue, now, to_json
+from sortal.store.makers import json_object
 
-__all__ = ["Act", "Marks", "append_act", "checked_name", "counting", "effective_labels", "marks", "read_acts"]
+__all__ = [
+    "MARKS",
+    "Act",
+    "Marks",
+    "act_row",
+    "append_act",
+    "checked_name",
+    "counting",
+    "effective_labels",
+    "marks",
+    "read_acts",
+]
 
 MAX_NAME = 200
 # Controls (newline, tab), surrogates (bytes that are no UTF-8), line and paragraph separators.
 _NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
 _DETAIL = {
     "name": {"name"},
+    "folder": {"name"},
     "unname": set(),
     "none": set(),
     "merge": {"grouping", "groups"},
     "split": {"grouping", "groups"},
     "undo": {"act"},
 }
-_WITH_ITEMS = {"name", "unname", "none", "split"}
+# The acts that speak of items; "folder" names what nobody has spoken of yet.
+MARKS = frozenset({"name", "folder", "unname", "none"})
+_WITH_ITEMS = MARKS | {"split"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +99,27 @@ def counting(acts: Iterable[Act]) -> list[Act]:
 
 
 def marks(acts: Iterable[Act]) -> Marks:
-    """Fold the acts, first to last: the last word on an item counts."""
+    """Fold the acts, first to last: the last word on an item counts.
+
+    A folder's name is no word: it stands only where no act before it spoke of the item, undone or not. So an
+    act of a person that falls between the look of `organize` and its naming is not overridden.
+    """
+    acts = list(acts)
     names: dict[int, str] = {}
     none: set[int] = set()
-    for act in counting(acts):
+    spoken_of: set[int] = set()
+    count = {act.id for act in counting(acts)}
+    for act in (act for act in acts if act.kind in MARKS):
         items = act.items.tolist()
-        if act.kind == "name":
+        if act.kind == "folder":
+            items = [item for item in items if item not in spoken_of]
+        spoken_of.update(items)
+        if act.id not in count:
+            continue
+        if act.kind in ("name", "folder"):
             names.update(dict.fromkeys(items, act.detail["name"]))
             none.difference_update(items)
-        elif act.kind in ("none", "unname"):
+        else:
             for item in items:
                 names.pop(item, None)
             (none.update if act.kind == "none" else none.difference_update)(items)
@@ -124,11 +151,12 @@ def effective_labels(
 
 def read_acts(catalogue: Catalogue) -> list[Act]:
     """All acts, first to last. Raises StoreError where a row is damaged."""
-    rows = catalogue.checked("journal", "ORDER BY id")
-    return [
-        Act(id, time, kind, json.loads(detail), np.frombuffer(items, dtype="<i8"))
-        for id, time, kind, detail, items in rows
-    ]
+    return catalogue.records("journal", act_row, "ORDER BY id")
+
+
+def act_row(id: int, time: str, kind: str, detail: str, items: bytes) -> Act:
+    ids = np.frombuffer(items, dtype="<i8")
+    return Act(id, time, kind, _checked_detail(kind, json_object(detail), ids), ids)
 
 
 def append_act(catalogue: Catalogue, kind: str, detail: Mapping[str, Any], items: Sequence[int]) -> int:
@@ -137,9 +165,20 @@ def append_act(catalogue: Catalogue, kind: str, detail: Mapping[str, Any], items
     detail = _checked_detail(kind, dict(detail), ids)
     with catalogue.transaction():
         _check_references(catalogue, kind, detail, ids)
+        if kind == "split":
+            detail["groups"] = _free_numbers(catalogue, detail)
         act = catalogue.next_id("journal")
         catalogue.insert("journal", (act, now(), kind, to_json(detail), ids.astype("<i8").tobytes()))
     return act
+
+
+def _free_numbers(catalogue: Catalogue, detail: dict[str, Any]) -> list[int]:
+    """The new groups' numbers, raised where another act has taken them since the caller looked."""
+    wanted: list[int] = detail["groups"]
+    splits = (act for act in read_acts(catalogue) if act.kind == "split")
+    taken = [max(act.detail["groups"]) for act in splits if act.detail["grouping"] == detail["grouping"]]
+    raised = max(0, max(taken, default=-1) + 1 - min(wanted))
+    return [number + raised for number in wanted]
 
 
 def _checked_detail(kind: str, detail: dict[str, Any], items: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -150,10 +189,13 @@ def _checked_detail(kind: str, detail: dict[str, Any], items: npt.NDArray[np.int
     if (len(items) > 0) != (kind in _WITH_ITEMS):
         rule = "needs at least one item" if kind in _WITH_ITEMS else "takes no items"
         raise InputError(f"{kind} {rule}; got {len(items)}.")
-    if kind == "name":
+    if kind in ("name", "folder"):
         detail["name"] = checked_name(detail["name"])
     elif kind in ("merge", "split"):
         detail["groups"] = _checked_groups(kind, detail["groups"], len(items))
+    for number in ("grouping", "act"):
+        if number in detail:
+            detail[number] = operator.index(detail[number])
     return detail
 
 

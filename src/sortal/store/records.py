@@ -57,12 +57,10 @@ class QuarantineRow:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """digest: the 32 bytes of the content's SHA-256. n_bytes: of the file. width, height: pixels, upright."""
+    """digest: the 32 bytes of the content's SHA-256. n_bytes: of the file."""
 
     digest: bytes
     n_bytes: int
-    width: int | None = None
-    height: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

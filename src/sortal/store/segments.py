@@ -10,10 +10,12 @@ header, size and table, which costs nothing in n; reading rows checks the blocks
 
 import json
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -24,7 +26,7 @@ import numpy.typing as npt
 from sortal.errors import InputError, StoreError
 from sortal.store.failures import one_line, reported
 
-__all__ = ["BLOCK", "Segment", "SegmentWriter", "sync_folder"]
+__all__ = ["BLOCK", "Segment", "SegmentWriter", "open_plain", "sync_folder"]
 
 Array = npt.NDArray[Any]
 
@@ -148,7 +150,7 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             page = file.read(PAGE)
             self.checksum, fields = _read_header(path, page)
             self.dtype, self.shape = np.dtype(_DTYPES[fields["dtype"]]), tuple(fields["shape"])
@@ -165,13 +167,17 @@ class Segment:
         at = np.asarray(index, dtype=np.int64)
         if at.size and not (at.min() >= 0 and at.max() < len(self)):
             raise InputError(f"row numbers must be from 0 to {len(self) - 1}; got {at.min()} to {at.max()}.")
-        bad = self._bad(self._blocks_of(at).tolist())
+        self.check(self._blocks_of(at).tolist())
+        return np.asarray(self.array)[at]
+
+    def check(self, blocks: Iterable[int] | None = None) -> None:
+        """Raise StoreError where one of these blocks, or of all, is damaged."""
+        bad = self.verify() if blocks is None else self._bad(blocks)
         if bad:
             raise StoreError(
                 f"{one_line(self.path)}: block {bad[0]} is damaged (its checksum differs):"
                 " restore the pile from a copy, or organize the images again."
             )
-        return np.asarray(self.array)[at]
 
     def verify(self) -> list[int]:
         """The numbers of the damaged blocks (of 32 KiB), after reading every byte."""
@@ -205,6 +211,14 @@ class Segment:
             empty.flags.writeable = False
             return empty
         return np.memmap(file, dtype=self.dtype, mode="r", offset=PAGE, shape=self.shape)
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """Open a file for reading; StoreError for what is none: a stranger's pipe would make us wait for ever."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise StoreError(f"{one_line(path)}: damaged, no plain file: restore the pile from a copy.")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)  # it may have changed since
+    return os.fdopen(descriptor, "rb")
 
 
 def sync_folder(folder: Path) -> None:

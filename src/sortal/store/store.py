@@ -1,8 +1,8 @@
 """The pile on disk: `NAME.sortal/` with catalogue.db, segments/ and run.lock."""
 
-import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import sqlite3
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sortal.errors import StoreError
+from sortal.store import makers
 from sortal.store.catalogue import Catalogue, now, to_json
 from sortal.store.columns import (
     Column,
@@ -26,11 +27,10 @@ from sortal.store.columns import (
     compact_column,
     open_column,
     published,
-    put_column,
     segment_rows,
 )
 from sortal.store.failures import one_line, reported
-from sortal.store.intake import commit_batch, item_ids_of
+from sortal.store.intake import commit_batch
 from sortal.store.journal import Act, append_act, read_acts
 from sortal.store.lock import held
 from sortal.store.places import first_files, paths_of
@@ -51,6 +51,8 @@ from sortal.store.verify import problems
 __all__ = ["Store"]
 
 VECTORS = "vectors"
+# Short and of one length: a pile's own name may be as long as the file system allows.
+_CREATION = ".sortal-creating-"
 _STALE_CREATION_S = 3600.0
 
 
@@ -82,9 +84,8 @@ class Store:
             raise StoreError(
                 f"{one_line(path.parent)}: no such folder: make it, or choose another one with --into."
             )
-        prefix = f".{path.name}.creating-"
-        _remove_stale(path.parent, prefix)
-        temp = path.with_name(prefix + secrets.token_hex(4))
+        _remove_stale_creations(path.parent)
+        temp = path.with_name(_CREATION + secrets.token_hex(4))
         try:
             with reported(path):
                 (temp / "segments").mkdir(parents=True)
@@ -157,8 +158,7 @@ class Store:
                 self._run = None
 
     def runs(self) -> list[RunRow]:
-        rows = self._catalogue.checked("runs", "ORDER BY id")
-        return [RunRow(id, cmd, json.loads(p), json.loads(v), *rest) for id, cmd, p, v, *rest in rows]
+        return self._catalogue.records("runs", makers.run_row, "ORDER BY id")
 
     def _start_run(self, command: str, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         versions = {
@@ -207,8 +207,7 @@ class Store:
         return int(row[0])
 
     def sources(self) -> list[SourceRow]:
-        rows = self._catalogue.checked("sources", "ORDER BY id")
-        return [SourceRow(id, os.fsdecode(place), *rest) for id, place, *rest in rows]
+        return self._catalogue.records("sources", makers.source_row, "ORDER BY id")
 
     def files(self, source_id: int) -> dict[str, FileRow]:
         """What the last look at this source saw: path -> stamp and item."""
@@ -221,11 +220,8 @@ class Store:
     def quarantine(self, source_id: int | None = None) -> list[QuarantineRow]:
         """What could not be read, of one source or of all, in path order."""
         where, which = ("", ()) if source_id is None else ("WHERE source = ?", (source_id,))
-        rows = self._catalogue.checked("quarantine", f"{where} ORDER BY source, path", which)
-        return [
-            QuarantineRow(source, os.fsdecode(path), kind, reason, None if s is None else (s, m, c), since)
-            for source, path, kind, reason, s, m, c, since in rows
-        ]
+        order = f"{where} ORDER BY source, path"
+        return self._catalogue.records("quarantine", makers.quarantine_row, order, which)
 
     def forget(self, source_id: int, paths: Iterable[str]) -> None:
         """Drop file and quarantine rows of files that are gone. Items, vectors and names stay."""
@@ -236,15 +232,12 @@ class Store:
                     sql = f"DELETE FROM {table} WHERE source = ? AND path = ?"  # noqa: S608
                     self._catalogue.execute_many(sql, keys[start : start + 10_000])
 
-    def find_items(self, digests: Iterable[bytes]) -> dict[bytes, int]:
-        """digest -> item id, for those that the pile has."""
-        return item_ids_of(self._catalogue, digests)
-
     def commit(self, batch: Batch) -> None:
         """All of the batch or nothing. Vectors reach the disk before the transaction that refers to them.
 
-        A file that is committed leaves quarantine, and one that goes there is a file no more. Raises
-        InputError where an item has a vector of this encoder already, or a digest is of no item.
+        A file that is committed leaves quarantine; one that goes there is a file no more, unless the reason
+        can pass by itself (rights, a mount that was away). Raises InputError where an item has a vector of
+        this encoder already, or a digest is of no item.
         """
         has_vector = None
         if batch.vectors is not None:
@@ -269,8 +262,7 @@ class Store:
         return id
 
     def encoders(self) -> list[EncoderRow]:
-        rows = self._catalogue.checked("encoders", "ORDER BY id")
-        return [EncoderRow(id, name, digest, dim, json.loads(spec)) for id, name, digest, dim, spec in rows]
+        return self._catalogue.records("encoders", makers.encoder_row, "ORDER BY id")
 
     def items(self, encoder_id: int) -> ItemIds:
         """The items that have a file and a vector, ascending: the fixed order of the pile."""
@@ -351,13 +343,6 @@ class Store:
     def vectors(self, encoder_id: int) -> Column | None:
         return self.column(VECTORS, encoder_id)
 
-    def put_column(self, kind: str, owner: int, item_ids: npt.ArrayLike, array: npt.NDArray[Any]) -> None:
-        """Write a whole column, (n,) or (n, d) of float32, int32, int64 or uint8, in place of an older."""
-        self._needs_run()
-        put_column(self._catalogue, self._segments, kind, owner, item_ids, array)
-        if kind == VECTORS:
-            self._held.pop(owner, None)
-
     def compact(self, kind: str, owner: int, item_ids: npt.ArrayLike) -> None:
         """Make the column one segment whose rows follow `item_ids`; rows of other items go.
 
@@ -377,16 +362,22 @@ class Store:
         method: str,
         parameters: Mapping[str, Any],
         seed: int,
-        evidence: object,
+        evidence: Mapping[str, Any],
         item_ids: npt.ArrayLike,
         labels: npt.NDArray[np.int32],
         points: npt.NDArray[np.float32],
     ) -> int:
-        """Keep a grouping with its columns `labels` (n,) int32 and `points` (n, q) float32, all at once."""
+        """Keep a grouping with its columns `labels` (n,) int32 and `points` (n, q) float32, all at once.
+
+        parameters: with `k`, a number or "auto". evidence: with `candidates`, the numbers of groups weighed.
+        """
         self._needs_run()
         ids = checked_ids("labels", item_ids, labels)
         checked_ids("points", item_ids, points)
-        record = (method, to_json(dict(parameters)), int(seed), to_json(evidence), now(), self._run)
+        record = (method, to_json(dict(parameters)), int(seed), to_json(dict(evidence)), now(), self._run)
+        makers.grouping(
+            0, encoder_id, *record[:5], run=self._run or 0
+        )  # only what can be read again is written
         with (
             published(self._segments, "labels", iter([labels])) as label_segment,
             published(self._segments, "points", iter([points])) as point_segment,
@@ -414,17 +405,20 @@ class Store:
         if encoder_id is not None:
             found = self._groupings("WHERE encoder = ? ORDER BY id DESC LIMIT 1", (encoder_id,))
         else:
-            current = [int(value) for _, value in self._catalogue.checked("meta", "WHERE key = 'grouping'")]
+            current = self._catalogue.records("meta", makers.current_grouping, "WHERE key = 'grouping'")
             found = self._groupings("WHERE id = ?", current) if current else []
         return next(iter(found), None)
 
     def _groupings(self, where: str, which: Sequence[int]) -> list[Grouping]:
-        return [
-            Grouping(id, encoder, method, json.loads(parameters), seed, json.loads(evidence), created, run)
-            for id, encoder, method, parameters, seed, evidence, created, run in self._catalogue.checked(
-                "groupings", where, which
-            )
-        ]
+        found = self._catalogue.records("groupings", makers.grouping, where, which)
+        encoders = {row.id for row in self.encoders()} if found else set()
+        for row in found:
+            if row.encoder not in encoders:
+                raise StoreError(
+                    f"{one_line(self.path)}: grouping {row.id} names encoder {row.encoder}, which is not"
+                    " there: restore the pile from a copy."
+                )
+        return found
 
     # ---- a person's acts, and the health of the pile
 
@@ -437,7 +431,7 @@ class Store:
 
     def verify(self) -> list[Problem]:
         """Read every byte of catalogue and segments; what is damaged, or an empty list."""
-        return list(problems(self._catalogue, self._segments))
+        return list(problems(self._catalogue, self.path))
 
     def _needs_run(self) -> None:
         assert self._run is not None, "columns are written inside `with store.run(...)`"
@@ -447,9 +441,10 @@ def _is_pile(path: Path) -> bool:
     return os.path.isfile(path / "catalogue.db")
 
 
-def _remove_stale(parent: Path, prefix: str) -> None:
+def _remove_stale_creations(parent: Path) -> None:
     """What a killed `create` left, once it is old enough to be nobody's work in progress."""
     with reported(parent):
         for entry in os.scandir(parent):
-            if entry.name.startswith(prefix) and time.time() - entry.stat().st_mtime > _STALE_CREATION_S:
+            ours = re.fullmatch(re.escape(_CREATION) + "[0-9a-f]{8}", entry.name)
+            if ours and time.time() - entry.stat().st_mtime > _STALE_CREATION_S:
                 shutil.rmtree(entry.path, ignore_errors=True)

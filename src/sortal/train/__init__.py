@@ -1,7 +1,7 @@
 """A classifier from named vectors, with an honest score, and the folder it is kept in."""
 
 from sortal.train.calibration import Calibration
-from sortal.train.head import Classified, Head, Prediction, train_head
+from sortal.train.head import Classified, Head, Prediction, train_head, train_head_from
 from sortal.train.model import Model, load_model, save_model
 from sortal.train.novelty import Novelty
 from sortal.train.report import HeadReport, NameScore, NoveltyReport, wilson_interval
@@ -19,5 +19,6 @@ __all__ = [
     "load_model",
     "save_model",
     "train_head",
+    "train_head_from",
     "wilson_interval",
 ]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from sortal.train.calibration import TEMPERATURES
 from sortal.train.head import Head
-from sortal.train.novelty import Novelty
+from sortal.train.novelty import MAX_AXES, MAX_BANK, Novelty
 from sortal.train.report import HeadReport
 
 __all__ = ["BUILDERS", "Builder", "linear_arguments", "linear_tensors"]
@@ -54,31 +55,33 @@ def linear_tensors(head: Head) -> Tensors:
 
 
 def _linear_shapes(arguments: Arguments) -> dict[str, tuple[int, ...]]:
-    d, c, q, m = (_count(arguments, key) for key in ("dim", "n_answers", "n_axes", "n_bank"))
+    d, c = _count(arguments, "dim"), _count(arguments, "n_answers")
+    # A larger rule would cost every prediction more than any that was trained here.
+    q, m = _count(arguments, "n_axes", MAX_AXES), _count(arguments, "n_bank", MAX_BANK)
     return {"weights": (c, d), "bias": (c,), "mean": (d,), "novelty.axes": (d, q), "novelty.bank": (m, q)}
 
 
 def _linear(arguments: Arguments, tensors: Tensors, labels: tuple[str, ...], report: HeadReport) -> Head:
     if _count(arguments, "n_answers") - len(labels) not in (0, 1):
         raise ValueError("n_answers must be the number of labels, or one more")
-    near, far = _positive(arguments, "near"), _positive(arguments, "far")
+    near, far = _number(arguments, "near", 0.0, 1e30), _number(arguments, "far", 0.0, 1e30)
     n_neighbors = _count(arguments, "n_neighbors")
     rule = Novelty(tensors["mean"], tensors["novelty.axes"], tensors["novelty.bank"], n_neighbors, near, far)
-    temperature = _positive(arguments, "temperature")
+    temperature = _number(arguments, "temperature", *TEMPERATURES)
     return Head(labels, tensors["weights"], tensors["bias"], temperature, rule, report)
 
 
-def _count(arguments: Arguments, key: str) -> int:
+def _count(arguments: Arguments, key: str, most: int = 2**31 - 1) -> int:
     value = arguments[key]
-    if type(value) is not int or not 0 < value < 2**31:
-        raise ValueError(f"{key} must be a positive whole number")
+    if type(value) is not int or not 0 < value <= most:
+        raise ValueError(f"{key} must be a whole number from 1 to {most}")
     return value
 
 
-def _positive(arguments: Arguments, key: str) -> float:
+def _number(arguments: Arguments, key: str, above: float, below: float) -> float:
     value = arguments[key]
-    if type(value) not in (int, float) or not 0 < value < 1e30:
-        raise ValueError(f"{key} must be a positive number")
+    if type(value) not in (int, float) or not above < value < below:
+        raise ValueError(f"{key} must be a number above {above:g} and below {below:g}")
     return float(value)
 
 

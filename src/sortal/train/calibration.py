@@ -8,7 +8,10 @@ from scipy.special import log_softmax, softmax
 
 from sortal.arrays import Labels, Points
 
-__all__ = ["Calibration", "calibrate", "expected_calibration_error", "fit_temperature"]
+__all__ = ["TEMPERATURES", "Calibration", "calibrate", "expected_calibration_error", "fit_temperature"]
+
+
+TEMPERATURES = (float(np.exp(-7.0)), float(np.exp(7.0)))  # the fit looks between these
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def fit_temperature(logits: Points, labels: Labels) -> float:
     def loss(log_t: float) -> float:
         return float(-np.mean(np.sum(targets * log_softmax(logits / np.exp(log_t), axis=1), axis=1)))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-7.0, 7.0), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded").x))
 
 
 def expected_calibration_error(logits: Points, labels: Labels, n_bins: int = 15) -> float:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from sortal.train.novelty import FAR_SHARE, NEAR_SHARE
 from sortal.train.report import HeadReport
 
 __all__ = ["write_card"]
@@ -40,9 +41,10 @@ Confidence: mean gap to the share right is {after:.3f} ({before:.3f} before cali
 
 ## Like nothing it was shown
 
-{report.novelty.known:.1%} of the held-out items are called like nothing shown although their name
-is known (about 5 % is meant). When the rule is made without a third of the names,
-{report.novelty.left_out:.0%} of the items of the names left out are noticed.
+{report.novelty.known:.1%} of the {report.n_held_out} held-out items are called like nothing shown although
+their name is known, each by the thresholds that the others set (about 5 % is meant).
+{_few_line(report)}When the rule is made without a third of the names, {report.novelty.left_out:.0%} of the
+items of the names left out are noticed.
 {_none_line(report)}
 
 ## What it cannot do
@@ -82,6 +84,15 @@ def _mistakes(report: HeadReport) -> str:
         return "None among the held-out items."
     name = [plain(score.name) for score in report.names]
     return "\n".join(f"- {-count} x {name[true]} called {name[called]}" for count, true, called in wrong[:10])
+
+
+def _few_line(report: HeadReport) -> str:
+    """Above a conformal quantile of n items lies up to 1 in n + 1, however small a share is meant."""
+    one_more = 1.0 / (report.n_held_out + 1)
+    wrong = max(1.0 - NEAR_SHARE, one_more) + max(1.0 - FAR_SHARE, one_more)
+    if wrong < 0.06:
+        return ""
+    return f"With so few items to set them by, expect up to {wrong:.0%} of further items.\n"
 
 
 def _none_line(report: HeadReport) -> str:

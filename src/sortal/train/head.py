@@ -1,8 +1,7 @@
 """A linear head on frozen vectors: from names given by a person to a classifier that knows its worth."""
 
-import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,17 +11,18 @@ from scipy.special import softmax
 from sortal.arrays import Labels, Mask, Points
 from sortal.errors import InputError
 from sortal.kernels import one_blas_thread
+from sortal.store import checked_name
 from sortal.train.calibration import calibrate
 from sortal.train.novelty import Novelty, fit_novelty, left_out_caught
 from sortal.train.report import HeadReport, NoveltyReport, name_scores, wilson_interval
 from sortal.train.split import draw_evenly, held_out_mask
 from sortal.train.whitening import Whitening, whiten_within
 
-__all__ = ["Classified", "Head", "Prediction", "train_head"]
+__all__ = ["Classified", "Head", "Prediction", "train_head", "train_head_from"]
 
 MAX_NUMBERS = 2**26  # learned from at once: 256 MiB as float32, 65,536 vectors of 1,024 numbers
 BLOCK = 8_192  # rows classified at once
-MAX_NAME = 10_000  # characters
+MAX_SIZE = 1e15  # of a number in a vector: its square, summed over many, still is a float32
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Head:
         return int(self.weights.shape[1])
 
     def classify(self, vectors: Points) -> Classified:
-        """Names, calibrated confidences and novelty of n vectors; `InputError` for another width or NaN.
+        """Names, calibrated confidences and novelty of n vectors.
+
+        `InputError` for another width, for NaN and for numbers beyond 1e15.
 
         An item is like nothing shown where its novelty is above 1 or "none of these" is its likeliest answer.
         """
@@ -96,7 +98,7 @@ class Head:
         return np.asarray((vectors - self.novelty.mean) @ self.weights.T + self.bias, dtype=np.float64)
 
     def _block(self, block: Points, start: int) -> tuple[np.ndarray, ...]:
-        vectors = _finite(np.asarray(block, dtype=np.float32), start)
+        vectors = _usable(block, start)
         probability = softmax(self.logits(vectors) / self.temperature, axis=1)
         known = probability[:, : len(self.labels)]
         novelty = self.novelty.scores(vectors)
@@ -119,30 +121,58 @@ def train_head(
     the covariance within names; after it C = 1 is within .02 log-loss of the best C on all piles measured.
 
     `held_out` of each name's items, rounded, at least one, only measure: the shipped weights are those that
-    were measured, temperature and thresholds are set there. Names that are equal after Unicode
-    normalisation (NFC) are one name. `none_vectors` are items marked "none of these": a further answer that
-    names nothing. Above 2**26 numbers an even draw is learned from. Deterministic in `seed`.
+    were measured, temperature and thresholds are set there. Names are those that a pile takes
+    (store.checked_name). `none_vectors` are items marked "none of these": a further answer that names
+    nothing. Above 2**26 numbers an even draw is learned from, and only it is read. Deterministic in `seed`.
 
-    `InputError`: fewer than 2 names, a name with 1 item, NaN or infinity, `held_out` outside (0, 1).
+    `InputError`: fewer than 2 names, a name with 1 item, NaN, numbers beyond 1e15, `held_out` outside (0, 1).
     """
-    labels, index = _read_names(names, len(vectors))
-    if not 0.0 < held_out < 1.0:
-        raise InputError(f"held_out must be a share between 0 and 1; got {held_out}. Try 0.2.")
+    if len(names) != len(vectors):
+        raise InputError(
+            f"names must be one for each vector; got {len(names)} names for {len(vectors)} vectors."
+        )
     none = none_vectors if none_vectors is not None and len(none_vectors) else vectors[:0]
     if vectors.ndim != 2 or vectors.shape[1] < 1 or none.shape[1:] != vectors.shape[1:]:
         raise InputError(
             f"vectors and none_vectors must be n x d with one d; got {vectors.shape} and {none.shape}."
         )
-    index = np.concatenate([index, np.full(len(none), len(labels))])
+
+    def read(rows: Labels) -> Points:
+        own, other = rows[rows < len(vectors)], rows[rows >= len(vectors)] - len(vectors)
+        return np.concatenate([vectors[own], none[other]]) if len(other) else vectors[own]
+
+    return train_head_from(read, vectors.shape[1], names, n_none=len(none), held_out=held_out, seed=seed)
+
+
+def train_head_from(
+    read: Callable[[Labels], Points],
+    dim: int,
+    names: Sequence[str],
+    *,
+    n_none: int = 0,
+    held_out: float = 0.2,
+    seed: int = 0,
+) -> Head:
+    """As `train_head`, from vectors that are read once it is known which are wanted.
+
+    `read(rows)` gives the rows asked for, len(rows) x dim: 0 to len(names) - 1 are the named items, the
+    `n_none` after them those marked "none of these". It is called twice, in ascending order, for at most
+    2**26 numbers each time.
+    """
+    labels, index = _read_names(names)
+    if not 0.0 < held_out < 1.0:
+        raise InputError(f"held_out must be a share between 0 and 1; got {held_out}. Try 0.2.")
+    index = np.concatenate([index, np.full(n_none, len(labels))])
+    most = max(len(labels), MAX_NUMBERS // dim)
     held = held_out_mask(index, held_out, seed)
     train = np.flatnonzero(~held)
-    train = train[draw_evenly(index[train], max(len(labels), MAX_NUMBERS // vectors.shape[1]), seed)]
+    train = train[draw_evenly(index[train], most, seed)]
     test = np.flatnonzero(held)
-    test = test[draw_evenly(index[test], max(len(labels), MAX_NUMBERS // vectors.shape[1]), seed)]
+    test = test[draw_evenly(index[test], most, seed)]
     with one_blas_thread():
         return _fit(
-            labels, (_rows(vectors, none, train), index[train]), (_rows(vectors, none, test), index[test]),
-            (len(vectors), len(none)), held_out, seed,
+            labels, (_usable(read(train)), index[train]), (_usable(read(test)), index[test]),
+            (len(names), n_none), held_out, seed,
         )  # fmt: skip
 
 
@@ -159,9 +189,10 @@ def _fit(
     n, n_test = int((y < len(labels)).sum()), int((y_test < len(labels)).sum())
     whitening = whiten_within(x[:n], y[:n], seed)
     weights, bias, converged = _logistic_regression(whitening, x, y)
-    novelty = fit_novelty(x[:n], y[:n], x_test[:n_test], whitening, seed)
+    novelty, new = fit_novelty(x[:n], y[:n], x_test[:n_test], whitening, seed)
     logits = np.asarray((x_test - whitening.mean) @ weights.T + bias, dtype=np.float64)
-    flagged = (novelty.scores(x_test) > 1.0) | (logits.argmax(axis=1) >= len(labels))
+    new = np.concatenate([new, novelty.scores(x_test[n_test:]) > 1.0])
+    flagged = new | (logits.argmax(axis=1) >= len(labels))
     truth = y_test[:n_test]
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (truth, logits[:n_test, : len(labels)].argmax(axis=1)), 1)
@@ -211,24 +242,19 @@ def _logistic_regression(
     return weights.astype(np.float32), intercept.astype(np.float32), converged
 
 
-def _read_names(names: Sequence[str], n_vectors: int) -> tuple[tuple[str, ...], Labels]:
-    """The distinct names in sorted order, and for each vector the number of its name."""
-    if len(names) != n_vectors:
-        raise InputError(
-            f"names must be one for each vector; got {len(names)} names for {n_vectors} vectors."
-        )
-    for name in names:
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-            what = f"{len(name)} characters" if isinstance(name, str) else type(name).__name__
-            raise InputError(f"a name must be a text of 1 to {MAX_NAME} characters; got {what}.")
-    same = [unicodedata.normalize("NFC", name) for name in names]
-    labels = tuple(sorted(set(same)))
+def _read_names(names: Sequence[str]) -> tuple[tuple[str, ...], Labels]:
+    """The distinct names in sorted order, and for each item the number of its name."""
+    other = next((name for name in names if not isinstance(name, str)), "")
+    if not isinstance(other, str):
+        raise InputError(f"a name must be a text; got {type(other).__name__}: leave out items without one.")
+    clean = {name: checked_name(name) for name in set(names)}
+    labels = tuple(sorted(set(clean.values())))
     if len(labels) < 2:
         raise InputError(
             f"training needs at least 2 different names; got {len(labels)}. Name one more group or item."
         )
     number = {label: i for i, label in enumerate(labels)}
-    index = np.array([number[name] for name in same], dtype=np.int64)
+    index = np.array([number[clean[name]] for name in names], dtype=np.int64)
     alone = np.flatnonzero(np.bincount(index) == 1)
     if len(alone):
         shown = ", ".join(repr(labels[i][:60]) for i in alone[:3]) + (", ..." if len(alone) > 3 else "")
@@ -239,19 +265,15 @@ def _read_names(names: Sequence[str], n_vectors: int) -> tuple[tuple[str, ...], 
     return labels, index
 
 
-def _rows(vectors: Points, none: Points, rows: Labels) -> Points:
-    """The asked rows of `vectors` followed by `none`, read once, as float32."""
-    own, other = rows[rows < len(vectors)], rows[rows >= len(vectors)] - len(vectors)
-    taken = np.concatenate([vectors[own], none[other]]) if len(other) else vectors[own]
-    return _finite(taken.astype(np.float32, copy=False), None)
-
-
-def _finite(vectors: Points, start: int | None) -> Points:
-    good = np.isfinite(vectors).all(axis=1)
+def _usable(vectors: Points, start: int | None = None) -> Points:
+    """`vectors` as float32; `start` is the number of the first, where the caller knows them by number."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused below
+        vectors = np.asarray(vectors, dtype=np.float32)
+    good = np.maximum(vectors.max(axis=1), -vectors.min(axis=1)) <= MAX_SIZE  # False for NaN
     if not good.all():
         where = "" if start is None else f" (first in row {start + int(np.argmin(good))})"
         raise InputError(
-            f"vectors must be finite float32 numbers; {int((~good).sum())} rows hold NaN or infinity{where}. "
-            "Embed those items again."
+            f"vectors must be finite numbers of at most {MAX_SIZE:g}; {int((~good).sum())} rows hold NaN or "
+            f"infinity, or larger ones{where}. Embed those items again, or scale all vectors down."
         )
     return vectors

@@ -11,11 +11,20 @@ from pathlib import Path
 
 from sortal.errors import DataError
 
-__all__ = ["MANIFEST", "PLAIN_NAME", "manifest_text", "read_verified", "sha256_of"]
+__all__ = [
+    "MANIFEST",
+    "MAX_BYTES",
+    "PLAIN_NAME",
+    "manifest_text",
+    "read_manifest",
+    "read_verified",
+    "sha256_of",
+]
 
 MANIFEST = "MANIFEST.sha256"
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAX_MANIFEST = 1 << 20  # bytes
+MAX_BYTES = 1 << 32  # of all files together: every load hashes them all
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
 
 
@@ -24,15 +33,20 @@ def manifest_text(digests: dict[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
 
 
+def read_manifest(folder: Path) -> dict[str, str]:
+    """The digest of each file that belongs to the model, as the manifest has it; nothing else is read."""
+    return _parse(folder, _read(folder, MANIFEST, MAX_MANIFEST))
+
+
 def read_verified(folder: Path, wanted: dict[str, int]) -> dict[str, bytes]:
     """The contents of the `wanted` files (name to most bytes), after every byte of every file was checked.
 
     What is returned is what was hashed, so a folder that is replaced meanwhile cannot be read by halves.
     Raises `DataError` naming the file for: a changed byte, a missing or unlisted file, a link, a
-    sub-folder, a wanted file that is too large, a manifest that breaks its form.
+    sub-folder, a wanted file or a folder that is too large, a manifest that breaks its form.
     """
     try:
-        digests = _parse(folder, _read(folder, MANIFEST, MAX_MANIFEST))
+        digests = read_manifest(folder)
         _check_listing(folder, set(digests))
         contents = {name: _read(folder, name, limit) for name, limit in wanted.items() if name in digests}
         for name, digest in digests.items():
@@ -80,11 +94,18 @@ def _check_listing(folder: Path, listed: set[str]) -> None:
         raise DataError(f"{folder}: {name} is listed in {MANIFEST} but missing; copy the folder again.")
     for name in sorted(found - listed):
         raise DataError(f"{folder}: {name!r} is not listed in {MANIFEST}; take it out of the folder.")
+    n_bytes = 0
     for name in sorted(listed | {MANIFEST}):
-        if not stat.S_ISREG((folder / name).lstat().st_mode):
+        status = (folder / name).lstat()
+        if not stat.S_ISREG(status.st_mode):
             raise DataError(
                 f"{folder}: {name} must be a regular file, not a link or folder; copy the folder again."
             )
+        n_bytes += status.st_size
+    if n_bytes > MAX_BYTES:
+        raise DataError(
+            f"{folder}: a model folder holds at most {MAX_BYTES} bytes, this one {n_bytes}; copy it again."
+        )
 
 
 def _read(folder: Path, name: str, limit: int) -> bytes:

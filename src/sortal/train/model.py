@@ -8,11 +8,14 @@ MANIFEST.sha256  covers all of them; `sha256sum -c MANIFEST.sha256`
 ...              further files by name, such as encoder.onnx
 """
 
+import hashlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,17 +27,27 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from sortal.errors import DataError, InputError, StoreError
+from sortal.store import checked_name
 from sortal.train.builders import BUILDERS, linear_arguments, linear_tensors
 from sortal.train.card import write_card
 from sortal.train.head import Head
-from sortal.train.manifest import MANIFEST, PLAIN_NAME, manifest_text, read_verified, sha256_of
+from sortal.train.manifest import (
+    MANIFEST,
+    MAX_BYTES,
+    PLAIN_NAME,
+    manifest_text,
+    read_manifest,
+    read_verified,
+    sha256_of,
+)
 from sortal.train.report import HeadReport
 
 __all__ = ["FORMAT", "Model", "load_model", "save_model"]
 
 FORMAT = 1
 KINDS = ("head", "net", "task")
-LIMITS = {"config.json": 1 << 26, "labels.json": 1 << 26, "weights.safetensors": 1 << 31}  # bytes
+# Bytes. Read as JSON, a stranger's 8 MiB can become 25 times as many; 10,000 names take 3 MiB.
+LIMITS = {"config.json": 1 << 23, "labels.json": 1 << 23, "weights.safetensors": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -68,12 +81,12 @@ def save_model(
 ) -> Path:
     """Write the model folder and return its path; an older Sortal model there is replaced whole.
 
-    Killed at any moment, `load_model` finds the old model or the new one. `encoder` and `input` go into
-    config.json as they are (`encoder` has at least name, digest and dim). `InputError`: the path holds
-    something that is no Sortal model, an extra file has no plain name. `StoreError`: the disk refuses.
+    Killed at any moment, `load_model` finds the old model or the new one. Of two at once the second waits.
+    `encoder` and `input` go into config.json as they are (`encoder` has at least name, digest and dim).
+    `InputError`: the path holds something that is no Sortal model or not its own, an extra file has no plain
+    name, the model is larger than `load_model` reads. `StoreError`: the disk refuses.
     """
     folder = Path(os.path.abspath(folder))
-    _check_target(folder)
     config = _config(head, encoder, input)
     card = write_card(head.report, config, trained_on, n_named_by_group)
     files = {
@@ -89,8 +102,11 @@ def save_model(
                 f"extra_files must have plain names of their own; got {name!r}. Choose another name."
             )
     try:
-        _restore(folder)
-        _publish(_write(folder, files, extra), folder)
+        _check_size(files, extra)
+        with _workplace(folder) as work:
+            _check_target(folder)
+            _write(work / "new", files, extra)
+            _publish(work, folder)
     except OSError as e:
         raise StoreError(
             f"{folder}: the model cannot be written: {e.strerror or e}; nothing was replaced."
@@ -104,7 +120,16 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
     `InputError` where there is no folder, `DataError` (one line, naming the file) for anything wrong inside.
     """
     folder = Path(os.path.abspath(folder))
-    source = folder if os.path.exists(folder) or not os.path.isdir(_parked(folder)) else _parked(folder)
+    while True:
+        seen = _standing(folder)
+        try:
+            return _load(folder, seen[0])
+        except (InputError, DataError):
+            if _standing(folder) == seen:  # else a new model took its place while it was read
+                raise
+
+
+def _load(folder: Path, source: Path) -> Model:
     if not os.path.isdir(source):
         raise InputError(
             f"a model is a folder made by `sortal train`; {folder} is not a folder. Check the path."
@@ -161,6 +186,8 @@ def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
         raise DataError(f"{folder}: labels.json and config.json must hold the same labels; train again.")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError("labels must be a list of texts")
+    if any(checked_name(label) != label for label in labels):
+        raise ValueError("labels must be without space around them and in Unicode form NFC")
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ValueError("labels must be at least two different texts")
     if config["encoder"]["dim"] != config["builder"]["arguments"]["dim"] or not isinstance(
@@ -205,7 +232,22 @@ def _parse_json(folder: Path, name: str, data: bytes) -> Any:
         ) from e
 
 
+def _check_size(files: dict[str, bytes], extra: dict[str, Path]) -> None:
+    for name, limit in LIMITS.items():
+        if len(files[name]) > limit:
+            raise InputError(
+                f"a model's {name} has at most {limit} bytes; this one would have {len(files[name])}. "
+                "Train with fewer names or narrower vectors."
+            )
+    n_bytes = sum(map(len, files.values())) + sum(path.stat().st_size for path in extra.values())
+    if n_bytes > MAX_BYTES:
+        raise InputError(
+            f"a model has at most {MAX_BYTES} bytes; this one would have {n_bytes}. Take a smaller encoder."
+        )
+
+
 def _check_target(folder: Path) -> None:
+    """`InputError` unless whatever is at `folder` may go: nothing, an empty folder, a model and no more."""
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir() or (any(folder.iterdir()) and not _is_model(folder)):
@@ -213,64 +255,108 @@ def _check_target(folder: Path) -> None:
             f"a model is written to a new folder or over an older model; {folder} is something else. "
             "Choose another path."
         )
+    own = {MANIFEST, *read_manifest(folder)} if any(folder.iterdir()) else set()
+    for path in sorted(folder.iterdir()):
+        if path.name not in own or not stat.S_ISREG(path.lstat().st_mode):
+            raise InputError(
+                f"a new model replaces the whole folder; {folder} also holds {path.name!r}, which is not the "
+                "older model's. Move it out or choose another path."
+            )
 
 
 def _is_model(folder: Path) -> bool:
-    """Sortal's own, whole or damaged: nothing but flat files, with a manifest and a config of ours."""
+    """Sortal's own, perhaps with files missing or changed: a readable manifest and a config of ours."""
     try:
+        read_manifest(folder)
         with (folder / "config.json").open("rb") as file:
             config = json.loads(file.read(LIMITS["config.json"]))
-        return (folder / MANIFEST).is_file() and config["kind"] in KINDS and "format" in config
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return config["kind"] in KINDS and "format" in config
+    except (OSError, DataError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
-def _write(folder: Path, files: dict[str, bytes], extra: dict[str, Path]) -> Path:
-    """A sibling folder with everything in it, on the disk."""
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)  # what a killed run left
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh.mkdir()
+def _standing(folder: Path) -> tuple[Path, tuple[int, int] | None]:
+    """Where the model is now, and which one: between the two renames of `_publish` it is the parked one."""
+    parked = _work(folder) / "previous"
+    source = folder if os.path.exists(folder) or not os.path.isdir(parked) else parked
     try:
-        for name, data in files.items():
-            (fresh / name).write_bytes(data)
-        for name, source in extra.items():
-            shutil.copyfile(source, fresh / name)
-        digests = {name: sha256_of(fresh / name) for name in (*files, *extra)}
-        (fresh / MANIFEST).write_text(manifest_text(digests), encoding="ascii", newline="\n")
-        for name in (*digests, MANIFEST, "."):
-            _fsync(fresh / name)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    return fresh
+        status = source.stat()
+    except OSError:
+        return source, None
+    return source, (status.st_ino, status.st_mtime_ns)  # the number of a removed folder is soon given again
 
 
-def _publish(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`.
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder`, for one trainer at a time: a second one waits here.
+
+    The lock is the kernel's, freed when its owner dies. What a killed trainer left is put back or removed
+    before and after; only `lock`, `new` and `previous` are ever removed.
+    """
+    import fcntl
+
+    work = _work(folder)
+    while True:
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:  # whoever had it has just taken the folder away
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)  # it was removed while we waited: others would not meet us there
+    try:
+        _restore(work, folder)
+        yield work
+    finally:
+        try:
+            _restore(work, folder)
+            (work / "lock").unlink()
+            with suppress(OSError):  # the next trainer is in there already
+                work.rmdir()
+        finally:
+            os.close(descriptor)
+
+
+def _restore(work: Path, folder: Path) -> None:
+    """Undo or finish a save that did not come to its end."""
+    if not os.path.lexists(folder) and (work / "previous").is_dir():
+        (work / "previous").rename(folder)
+    for name in ("new", "previous"):
+        shutil.rmtree(work / name, ignore_errors=True)
+
+
+def _write(fresh: Path, files: dict[str, bytes], extra: dict[str, Path]) -> None:
+    """Everything in one new folder, on the disk."""
+    fresh.mkdir()
+    for name, data in files.items():
+        (fresh / name).write_bytes(data)
+    for name, source in extra.items():
+        shutil.copyfile(source, fresh / name)
+    digests = {name: sha256_of(fresh / name) for name in (*files, *extra)}
+    (fresh / MANIFEST).write_text(manifest_text(digests), encoding="ascii", newline="\n")
+    for name in (*digests, MANIFEST, "."):
+        _fsync(fresh / name)
+
+
+def _publish(work: Path, folder: Path) -> None:
+    """Put the new model in the place of `folder`.
 
     No system renames over a folder with files in it. Between the two renames the old model is the parked
     one, which `load_model` opens where there is no folder.
     """
-    parked = _parked(folder)
     if folder.exists():
-        folder.rename(parked)
-    fresh.rename(folder)
+        folder.rename(work / "previous")
+    (work / "new").rename(folder)
     _fsync(folder.parent)
-    shutil.rmtree(parked, ignore_errors=True)
 
 
-def _restore(folder: Path) -> None:
-    """Undo or finish what a killed run left parked."""
-    parked = _parked(folder)
-    if folder.exists():
-        shutil.rmtree(parked, ignore_errors=True)
-    elif parked.is_dir():
-        parked.rename(folder)
-
-
-def _parked(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.previous")
+def _work(folder: Path) -> Path:
+    name = f".{folder.name}.saving"
+    if len(os.fsencode(name)) > 255:  # file systems take no longer one
+        name = f".{hashlib.sha256(os.fsencode(folder.name)).hexdigest()}.saving"
+    return folder.with_name(name)
 
 
 def _fsync(path: Path) -> None:

@@ -1,8 +1,10 @@
 """What a trained head is worth, measured on items that it did not learn from."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Any, cast, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Int
@@ -27,8 +29,9 @@ class NameScore:
 class NoveltyReport:
     """Shares of held-out items that the rule calls like nothing shown.
 
-    `known` should be near 0.05. `left_out` is the share caught by the same rule made
-    anew without their name and some others (novelty.left_out_caught).
+    `known` should be near 0.05; each item is judged by the thresholds that the others set
+    (novelty.fit_novelty), because those that it helped to set would let it pass. `left_out` is the share
+    caught by the same rule made anew without their name and some others (novelty.left_out_caught).
     `none` is the share of those marked "none of these"; None where there are none.
     """
 
@@ -57,29 +60,14 @@ class HeadReport:
     calibration: Calibration
     novelty: NoveltyReport
 
-    def confusion_matrix(self) -> Int[np.ndarray, "k k"]:
-        """Rows are true names, columns what they were called."""
-        matrix = np.zeros((len(self.names), len(self.names)), dtype=np.int64)
-        for true, called, count in self.confusion:
-            matrix[true, called] = count
-        return matrix
-
     def to_json(self) -> dict[str, Any]:
         """Lists and numbers only; `from_json` makes the same record again."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "HeadReport":
-        """Raises TypeError, KeyError or ValueError where the record has another shape."""
-        fields = dict(record)
-        calibration = dict(fields["calibration"])
-        fields["interval"] = _pair(fields["interval"])
-        fields["names"] = tuple(NameScore(**name) for name in fields["names"])
-        fields["confusion"] = tuple((int(t), int(c), int(n)) for t, c, n in fields["confusion"])
-        calibration |= {key: _pair(calibration[key]) for key in ("log_loss", "ece")}
-        fields["calibration"] = Calibration(**calibration)
-        fields["novelty"] = NoveltyReport(**fields["novelty"])
-        return cls(**fields)
+        """Raises TypeError, KeyError, ValueError or OverflowError where the record has another shape."""
+        return cast(HeadReport, _decoded(cls, record))
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
@@ -110,6 +98,20 @@ def name_scores(
     )
 
 
-def _pair(values: Any) -> tuple[float, float]:
-    low, high = values
-    return float(low), float(high)
+def _decoded(kind: Any, value: Any) -> Any:
+    """`value` from a stranger's JSON as what the annotation `kind` says; floats are finite."""
+    if is_dataclass(kind):
+        return cast(Any, kind)(
+            **{field.name: _decoded(field.type, value[field.name]) for field in fields(kind)}
+        )
+    if get_origin(kind) is UnionType:  # X | None
+        return None if value is None else _decoded(get_args(kind)[0], value)
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        kinds = (kinds[0],) * len(value) if kinds[-1] is ... else kinds
+        return tuple(_decoded(one, item) for one, item in zip(kinds, value, strict=True))
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise ValueError(f"the report holds {value!r:.40} where {kind.__name__} belongs")
+    return value

@@ -15,12 +15,15 @@ import numpy as np
 from jaxtyping import Float
 
 from sortal.arrays import Labels, Points
+from sortal.errors import InputError
 from sortal.train.split import draw_evenly
 
 __all__ = ["Whitening", "whiten_within"]
 
 MAX_ROWS = 16_384  # for the covariance: 8 times the widest space below
 MAX_FEATURES = 2_048  # wider vectors go through PCA first: an eigendecomposition costs d^3
+
+MIN_SPREAD = 1e-15  # its inverse goes into the weights, which meet vectors of up to 1e15
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,13 @@ def whiten_within(vectors: Points, labels: Labels, seed: int) -> Whitening:
     mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     rows = draw_evenly(labels, MAX_ROWS, seed)
     centred, labels = vectors[rows] - mean, labels[rows]
+    scale = float(np.abs(centred).max()) or 1.0  # below, numbers are squared: 1e20 would leave float32
+    if scale < MIN_SPREAD:
+        raise InputError(
+            f"vectors must differ by at least {MIN_SPREAD:g} somewhere, or not at all; their largest "
+            f"distance from the mean is {scale:.3g}. Multiply them all by one large number."
+        )
+    centred /= scale
     basis = _principal_axes(centred, seed)
     if basis is not None:
         centred = centred @ basis
@@ -46,7 +56,7 @@ def whiten_within(vectors: Points, labels: Labels, seed: int) -> Whitening:
     whitened = centred @ within
     norm = np.sqrt(np.mean(np.einsum("nd,nd->n", whitened, whitened)))
     axes = within if basis is None else basis @ within
-    return Whitening(mean, (axes / (norm or 1.0)).astype(np.float32))
+    return Whitening(mean, (axes / (scale * (norm or 1.0))).astype(np.float32))
 
 
 def _principal_axes(centred: Points, seed: int) -> Points | None:

@@ -1,0 +1,39 @@
+"""Rows of numbers, dense or CSR: checked once, then read dense and a few at a time."""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sortal.errors import InputError
+
+__all__ = ["checked_rows", "dense_rows", "refuse_overflow"]
+
+MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are finite in float64
+
+
+def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
+    """`x` as n x d in float32 or float64, not copied where it is that already; integers become float64."""
+    x = x.tocsr() if or_sparse and issparse(x) else np.asarray(x)
+    if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}."
+        )
+    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+
+
+def refuse_overflow(name: str, *arrays: Any) -> None:
+    """`InputError` unless all numbers are finite and so are sums of squares of their differences."""
+    low, high = (
+        float(np.min([x.min() for x in arrays])),
+        float(np.max([x.max() for x in arrays])),
+    )
+    if not high - low <= MOST_SPAN:
+        raise InputError(
+            f"{name} must be finite, and its squared distances too: values may span {MOST_SPAN:g}; "
+            f"got {low:g} to {high:g}: divide them, or leave those rows out."
+        )
+
+
+def dense_rows(x: Any, rows: Any) -> np.ndarray:
+    return np.asarray(x[rows].toarray() if issparse(x) else x[rows])
