@@ -43,23 +43,27 @@ class Classifier:
         source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         progress: Progress | None = None,
     ) -> Predictions:
-        """Name every image of a folder, zip, list, or of one or several files."""
+        """Name every image of a folder, zip, list or file, or of several of them."""
         progress = progress or Progress()
-        opened = _to_predict(source)
-        found: list[Found] = []
-        refused: list[Refused] = []
-        for entry in opened.scan():
-            found.append(entry) if isinstance(entry, Found) else refused.append(entry)
-        progress.start("predicting", len(found))
-        predictions: list[Prediction] = []
-        with contextlib.closing(embed.vectors_of(opened, found, self.encoder)) as chunks:
-            for entries, vectors, more in chunks:
-                predictions += self.model.head.predict([entry.path for entry in entries], vectors)
-                refused += more
-                progress.advance(len(entries) + len(more))
-        if not predictions and not found and not refused:
+        answers = Predictions([], [])
+        for opened in _to_predict(source):
+            self._predict(opened, answers, progress)
+        if not answers.predictions and not answers.refused:
             raise InputError("source must hold images; it holds no file.")
-        return Predictions(predictions, refused)
+        return answers
+
+    def _predict(self, source: Source, answers: Predictions, progress: Progress) -> None:
+        found: list[Found] = []
+        for entry in source.scan():
+            found.append(entry) if isinstance(entry, Found) else answers.refused.append(entry)
+        progress.start("predicting", len(found))
+        with contextlib.closing(embed.vectors_of(source, found, self.encoder)) as chunks:
+            for entries, vectors, refused in chunks:
+                answers.predictions.extend(
+                    self.model.head.predict([entry.path for entry in entries], vectors)
+                )
+                answers.refused.extend(refused)
+                progress.advance(len(entries) + len(refused))
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:
@@ -67,9 +71,17 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     return Classifier(load_model(path))
 
 
-def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Source:
-    if isinstance(source, str | os.PathLike):
-        listed = Path(source).suffix.lower() in (".zip", ".csv", ".parquet")
-        return files_source([source]) if os.path.isfile(source) and not listed else open_source(source)
-    paths = list(source)
-    return _to_predict(paths[0]) if len(paths) == 1 else files_source(paths)
+def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """Single files together, in their order; folders, zips and lists each by itself, after them.
+
+    A file that is missing among others is refused by itself: a shell's `*.jpg` must not stop at one.
+    """
+    given = [source] if isinstance(source, str | os.PathLike) else list(source)
+    alone = len(given) == 1 and not os.path.isfile(given[0])
+    files = [path for path in given if not (alone or os.path.isdir(path) or _is_listing(path))]
+    several = [open_source(path) for path in given if path not in files]
+    return [*([files_source(files)] if files else []), *several]
+
+
+def _is_listing(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix.lower() in (".zip", ".csv", ".parquet")

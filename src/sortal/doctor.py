@@ -9,9 +9,13 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from sortal.errors import DataError
 from sortal.kernels import n_threads
+from sortal.store import Problem, Store
+from sortal.train import load_model
+from sortal.train.manifest import MANIFEST
 
-__all__ = ["diagnose"]
+__all__ = ["check", "diagnose"]
 
 CORE = (
     "numpy", "scipy", "scikit-learn", "faiss-cpu", "openTSNE", "onnxruntime", "pillow", "safetensors",
@@ -38,6 +42,18 @@ def diagnose() -> dict[str, dict[str, Any]]:
             "python": sys.executable,
         },
     }
+
+
+def check(path: str) -> list[Problem]:
+    """Every byte of a pile or a model folder read and compared with its checksum; what is damaged."""
+    if not os.path.exists(os.path.join(path, MANIFEST)):
+        with Store.open(path) as store:
+            return store.verify()
+    try:
+        load_model(path)
+    except DataError as e:
+        return [Problem(path, str(e))]
+    return []
 
 
 def _version(name: str) -> str | None:

@@ -236,15 +236,15 @@ class Pile:
         if not len(self.points):
             return []
         shapes = explore.describe(self.points, self.labels)
-        called = {name.number: name for name in explore.name_groups(self.names, self.labels)}
+        called = {
+            name.number: name for name in explore.name_groups(self.names, self.labels, self.none_of_these)
+        }
         return [Group(shape, called[shape.number]) for shape in shapes]
 
     def group_numbers(self) -> str:
         """The numbers of the groups as a person would say them: "0 to 9", "0 to 4, 6 to 9"."""
         numbers = np.unique(self.labels[self.labels >= 0])
         runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
-        if not len(numbers):
-            return "none yet"
         return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
     # what a person does
@@ -354,6 +354,7 @@ class Pile:
     def _members(self, group: int) -> np.ndarray:
         members = np.flatnonzero(self.labels == group)
         if group < 0 or not len(members):
+            self._grouping_id()
             raise InputError(f"group must be one of {self.group_numbers()}; got {group}.")
         return members
 
@@ -427,6 +428,7 @@ class Pile:
             names=self.names,
             labels=self.labels,
             groups=shapes,
+            none=self.none_of_these,
             map=view,
             thumbnails=self.thumbnails(positions),
             outliers=odd,
@@ -438,7 +440,8 @@ class Pile:
 
     def write_report(self, path: str | os.PathLike[str]) -> None:
         """One self-contained page that asks nothing of any network."""
-        explore.write_report(Path(path), self.report())
+        explore.checked_target(path)
+        explore.write_report(path, self.report())
 
     def _repr_html_(self) -> str:
         return explore.gallery(self.report(with_map=False, most_thumbnails=300))
@@ -527,12 +530,13 @@ class Pile:
             },
             input={"kind": "image", **encoder.input.as_json()},
             trained_on=f"{len(named):,} named items of {self.path.name}",
-            n_named_by_group=self._named_by_group(),
+            n_named_by_group=self.n_named_by_group,
             extra_files={} if encoder.weights is None else {"encoder.onnx": encoder.weights},
         )  # fmt: skip
         return head
 
-    def _named_by_group(self) -> int:
+    @property
+    def n_named_by_group(self) -> int:
         """Items whose name was given to many at once, and so perhaps never looked at one by one."""
         many: dict[int, bool] = {}
         for act in counting(self._store.acts()):

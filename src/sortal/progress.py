@@ -1,6 +1,11 @@
 """How a long job tells what it does, whoever listens."""
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "counted"]
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 item", "2 items", "3 copies"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 class Progress:

@@ -13,7 +13,7 @@ from sortal import embed
 from sortal.data import Source, open_source, shown
 from sortal.embed import Encoder, OnnxEncoder
 from sortal.errors import InputError, SortalError, StoreError
-from sortal.progress import Progress
+from sortal.progress import Progress, counted
 from sortal.store import MARKS, EncoderRow, Grouping, Store, checked_name, counting
 from sortal.store.segments import sync_folder
 
@@ -56,9 +56,9 @@ def bring_up_to_date(
     if not len(ids):
         raise InputError(_nothing_to_group(store))
     grouper.group(store, encoder_id, ids, progress)
-    for source_id, _, plan in looked_at:
+    for source_id, source, plan in looked_at:
         store.forget(source_id, plan.gone)
-        _name_by_folders(store, source_id, plan.names, progress)
+        _name_by_folders(store, source_id, plan.names, source.names_from is not None, progress)
     store.compact("vectors", encoder_id, ids)
 
 
@@ -119,12 +119,16 @@ def _unread(store: Store, source_id: int, encoder_id: int) -> str:
     )
 
 
-def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progress: Progress) -> None:
+def _name_by_folders(
+    store: Store, source_id: int, names: dict[str, str], names_wanted: bool, progress: Progress
+) -> None:
     """Name items after their folders; one that lies in folders of two names gets none.
 
     Only items that no act has ever spoken of: what a person said, took back or undid stays so.
     """
     if not names:
+        if names_wanted:
+            progress.say("no name was found: the images lie in no sub-folder")
         return
     spoken_of = {item for act in store.acts() if act.kind in MARKS for item in act.items.tolist()}
     clean = {name: _usable(name, progress) for name in sorted(set(names.values()))}
@@ -144,7 +148,7 @@ def _name_by_folders(store: Store, source_id: int, names: dict[str, str], progre
         store.act("folder", {"name": name}, sorted(items))
     if by_name:
         named, folders = sum(map(len, by_name.values())), len(by_name)
-        progress.say(f"{named:,} items named after {folders:,} {'folder' if folders == 1 else 'folders'}")
+        progress.say(f"{counted(named, 'item')} named after {counted(folders, 'folder')}")
 
 
 def _usable(name: str, progress: Progress) -> str | None:
@@ -208,8 +212,8 @@ class Grouper:
 
 def _n_groups(found: int, k: int | str) -> str:
     if k == "auto":
-        return f"{found} groups (a guess: k was not given)"
-    return f"{found} groups{' (no more can be told apart)' if found != k else ''}"
+        return f"{counted(found, 'group')} (a guess: k was not given)"
+    return f"{counted(found, 'group')}{' (no more can be told apart)' if found != k else ''}"
 
 
 def _vectors(store: Store, encoder_id: int, ids: np.ndarray) -> np.ndarray:
@@ -306,7 +310,7 @@ def _sha256(path: Path) -> str:
 
 def _found(source: Source, plan: embed.Plan) -> str:
     n = len(plan.todo) + plan.unchanged
-    parts = [f"{shown(source.location)}: {n:,} files, {len(plan.todo):,} to read"]
+    parts = [f"{shown(source.location)}: {counted(n, 'file')}, {len(plan.todo):,} to read"]
     if plan.gone:
         parts.append(f"{len(plan.gone):,} gone")
     refused = len(plan.refused) + plan.still_refused

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sqlite3
 import threading
 
@@ -231,6 +232,13 @@ def test_predict_refuses_what_is_no_image(sortal, model, photos, tmp_path):
     record = ran.json("predict")
     assert [one["path"] for one in record["predictions"]] == [str(photos / "0000.png")]
     assert sorted(one["kind"] for one in record["refused"]) == ["missing", "not an image"]
+
+
+def test_predict_takes_folders_beside_files(sortal, model, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "again")
+    record = sortal("predict", model, photos / "0003.png", photos, "again", "--json").json("predict")
+    assert len(record["predictions"]) == 1 + 2 * N_DIGITS
+    assert record["predictions"][0]["path"] == str(photos / "0003.png")
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def test_acts_and_history(sortal, pile):
 def test_export(sortal, pile, tmp_path):
     sortal("name", pile, "0", "zéro")
     sortal("none", pile, "1")
-    assert sortal("export", pile, "names.json").out == f"wrote {N_DIGITS} items to names.json\n"
+    assert sortal("export", pile, "names.json").out == f"wrote {N_DIGITS} files to names.json\n"
     record = json.loads((tmp_path / "names.json").read_text())
     check(record, "export")
     assert {item["name"] for item in record["items"]} == {"zéro", None}
@@ -131,7 +131,7 @@ def test_train_and_predict(sortal, pile, photos):
 def test_doctor(sortal, pile):
     record = sortal("doctor", "--json").json("doctor")
     assert record["versions"]["numpy"]
-    assert sortal("doctor", pile, "--json").json("doctor-pile")["problems"] == []
+    assert sortal("doctor", pile, "--json").json("doctor-path")["problems"] == []
 
 
 @pytest.mark.parametrize("segment", ["vectors", "points", "labels"])
@@ -141,8 +141,8 @@ def test_doctor_names_a_damaged_file(sortal, pile, segment):
     content[4096 + 5] ^= 1
     file.write_bytes(content)
     ran = sortal("doctor", pile, "--json")
-    assert ran.error().endswith("restore the files above from a copy.")
-    problems = ran.json("doctor-pile")["problems"]
+    assert ran.error().endswith("restore what is named above from a copy.")
+    problems = ran.json("doctor-path")["problems"]
     assert [problem["file"] for problem in problems] == [f"segments/{file.name}"]
     plain = sortal("doctor", pile)
     assert plain.code == 1

@@ -38,7 +38,7 @@ def test_a_location_that_holds_no_source_is_one_line_with_the_way_out(tmp_path):
         with pytest.raises(InputError, match=said) as caught:
             open_source(tmp_path / name)
         assert str(caught.value).isprintable()
-        assert str(caught.value).startswith("location must")
+        assert str(caught.value).startswith("source must")
     with pytest.raises(InputError, match="an empty path"):
         open_source("")
     with pytest.raises(InputError, match="names_from"):

@@ -144,7 +144,7 @@ def test_k_above_the_number_of_items_that_is_only_known_at_the_end_keeps_the_vec
         assert "9 items" in repr(pile)
         pile.report()
         pile._repr_html_()
-        with refused(InputError, "group must be one of none yet"):
+        with refused(InputError, "has no groups yet", "run organize"):
             pile.name(0, "a")
     with sortal.organize(folder, k=9) as pile:
         assert len(pile.groups) == 9
@@ -494,5 +494,5 @@ def test_a_pile_whose_first_run_was_killed_at_once_opens_and_says_what_to_do(tmp
         assert "0 items" in repr(pile)
         with refused(StoreError, "no vectors yet", "run organize"):
             pile.write_report(tmp_path / "r.html")
-        with refused(InputError, "none yet"):
+        with refused(InputError, "has no groups yet"):
             pile.name(0, "x")

@@ -2,22 +2,28 @@
 
 import click
 
+from sortal.progress import counted
+
 
 @click.command()
-@click.argument("pile", type=click.Path(), required=False)
+@click.argument("path", type=click.Path(), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor(pile: str | None, as_json: bool) -> None:
-    """Say what this installation has; with a PILE, check every byte of it.
+def doctor(path: str | None, as_json: bool) -> None:
+    """Say what is installed; check a pile or a model.
+
+    Without PATH: versions, cores, GPU, optional parts, where data goes. With one: every byte is checked.
 
     \b
     sortal doctor
     sortal doctor photos.sortal
+    sortal doctor thumbs.model
     """
     import sortal
     from sortal.cli.output import print_json
-    from sortal.doctor import diagnose
+    from sortal.data import shown
+    from sortal.doctor import check, diagnose
 
-    if pile is None:
+    if path is None:
         record = diagnose()
         if as_json:
             print_json(record)
@@ -27,13 +33,14 @@ def doctor(pile: str | None, as_json: bool) -> None:
             for key, value in rows.items():
                 click.echo(f"  {key:<14} {value if value is not None else '-'}")
         return
-    with sortal.open(pile) as opened:
-        problems = opened.verify()
+    problems = check(path)
     if as_json:
-        print_json({"pile": pile, "problems": [{"file": one.file, "what": one.what} for one in problems]})
+        print_json({"path": path, "problems": [{"file": one.file, "what": one.what} for one in problems]})
     for one in problems if not as_json else []:
         click.echo(f"{one.file}: {one.what}")
     if problems:
-        raise sortal.StoreError(f"{pile}: {len(problems)} problems; restore the files above from a copy.")
+        raise sortal.StoreError(
+            f"{shown(path)}: {counted(len(problems), 'problem')}; restore what is named above from a copy."
+        )
     if not as_json:
         click.echo("every byte is as it was written.")

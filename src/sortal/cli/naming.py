@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sortal.progress import counted
+
 if TYPE_CHECKING:
     from sortal.pile import Pile
 
@@ -19,7 +21,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the act as JS
 @ITEMS
 @JSON
 def name(pile: str, group_and_name: tuple[str, ...], items: tuple[str, ...], as_json: bool) -> None:
-    """Say what a group, or single items, are. Names stay with the items when you group again.
+    """Say what a group, or single items, are.
+
+    Names stay with the items when you group again. GROUP is the number that the group has now.
 
     \b
     sortal name photos.sortal 3 "thumb up"
@@ -52,7 +56,9 @@ def unname(pile: str, group: int | None, items: tuple[str, ...], as_json: bool) 
 @ITEMS
 @JSON
 def none(pile: str, group: int | None, items: tuple[str, ...], as_json: bool) -> None:
-    """Mark as none of these kinds: no name, and an example of what to refuse.
+    """Mark as none of the kinds that there are.
+
+    The items get no name, and are examples of what a classifier must refuse.
 
     \b
     sortal none photos.sortal 7
@@ -103,7 +109,7 @@ def undo(pile: str, as_json: bool) -> None:
 @PILE
 @click.argument("file", type=click.Path())
 def export(pile: str, file: str) -> None:
-    """Write path, group and name of every item to a .csv or .json file.
+    """Write path, group and name of every file as .csv or .json.
 
     \b
     sortal export photos.sortal names.csv
@@ -111,13 +117,14 @@ def export(pile: str, file: str) -> None:
     import sortal
 
     with sortal.open(pile) as opened:
-        click.echo(f"wrote {opened.export_names(file):,} items to {file}")
+        click.echo(f"wrote {counted(opened.export_names(file), 'file')} to {file}")
 
 
 def _act(path: str, as_json: bool, act: "Callable[[Pile], int]") -> None:
     """Do one act and say what it did."""
     import sortal
     from sortal.cli.output import print_json
+    from sortal.data import shown
 
     with sortal.open(path) as opened:
         number = act(opened)
@@ -126,8 +133,12 @@ def _act(path: str, as_json: bool, act: "Callable[[Pile], int]") -> None:
             print_json(record)
             return
         undone = "" if record["counts"] else " taken back"
-        items = f", {record['items']:,} items" if record["items"] else ""
-        click.echo(f"act {number}: {record['kind']}{items}{undone}")
+        items = f", {counted(record['items'], 'item')}" if record["items"] else ""
+        name = f" {shown(record['detail']['name'])}" if "name" in record["detail"] else ""
+        click.echo(f"act {number}: {record['kind']}{name}{items}{undone}")
+        if record["kind"] in ("merge", "split"):
+            sizes = (f"{group.number}: {group.size:,}" for group in opened.groups)
+            click.echo(f"groups and their sizes now: {', '.join(sizes)}")
 
 
 def _group(text: str) -> int:

@@ -1,6 +1,13 @@
 """sortal organize"""
 
+from typing import TYPE_CHECKING
+
 import click
+
+from sortal.progress import counted
+
+if TYPE_CHECKING:
+    from sortal.pile import Pile
 
 STOPPED = "stopped; what was finished is stored, the same command goes on from there."
 
@@ -75,16 +82,22 @@ def organize(
         if as_json:
             print_json(summary_shape(pile))
             return
-        refused = (
-            f"; {len(pile.quarantine):,} files could not be read (--quarantine lists them)"
-            if pile.quarantine
-            else ""
-        )
         where = shown(str(pile.path))
         if pile.grouping is not None and pile.grouping.evidence["candidates"]:
-            print_candidates(pile.grouping.evidence["candidates"])
-        click.echo(f"{len(pile):,} items in {len(pile.groups)} groups{refused}")
+            print_candidates(pile.grouping.evidence["candidates"], len(pile.groups))
+        click.echo(_found(pile))
         click.echo(f"pile: {where}\nlook: sortal show {where} --html report.html")
+
+
+def _found(pile: "Pile") -> str:
+    """Items are fewer than files where some are copies of others or could not be read."""
+    copies = sum(len(paths) - 1 for paths in pile.all_paths)
+    parts = [f"{counted(len(pile), 'item')} in {counted(len(pile.groups), 'group')}"]
+    if copies:
+        parts.append(f"{counted(copies, 'file')} more {'is a copy' if copies == 1 else 'are copies'}")
+    if pile.quarantine:
+        parts.append(f"{counted(len(pile.quarantine), 'file')} could not be read (--quarantine lists them)")
+    return "; ".join(parts)
 
 
 def _pairs(text: str) -> dict[str, object]:

@@ -29,13 +29,17 @@ def print_json(record: Any) -> None:
     click.echo(json.dumps(record, indent=1, allow_nan=False))
 
 
-def print_candidates(rows: list[dict[str, float]]) -> None:
-    """The five numbers of groups with the best silhouette, and what speaks for each."""
-    click.echo("the number of groups is a guess; candidates by evidence:")
-    for row in sorted(rows, key=lambda row: -row["silhouette"])[:5]:
+def print_candidates(rows: list[dict[str, float]], taken: int) -> None:
+    """What speaks for the number of groups that was taken, and for the five best by silhouette."""
+    click.echo(
+        "the number of groups is a guess (docs/concepts.md, How many); larger is better in each column:"
+    )
+    best = sorted(rows, key=lambda row: -row["silhouette"])
+    for row in [row for i, row in enumerate(best) if i < 5 or row["n_clusters"] == taken]:
         click.echo(
-            f"      k={row['n_clusters']:<3} silhouette {row['silhouette']:.3f}"
-            f"  modularity {row['modularity']:.3f}  eigengap {row['eigengap']:.3f}"
+            f"  {'taken' if row['n_clusters'] == taken else '':>5} k={row['n_clusters']:<3}"
+            f" silhouette {row['silhouette']:.3f}  modularity {row['modularity']:.3f}"
+            f"  eigengap {row['eigengap']:.3f}"
         )
 
 

@@ -8,9 +8,11 @@ import click
 @click.argument("sources", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def predict(model: str, sources: tuple[str, ...], as_json: bool) -> None:
-    """Name images with a trained model: name, confidence, and "like nothing I was shown" where that is so.
+    """Name new images with a trained model.
 
-    SOURCES is a folder, a zip, a list, or one or more image files.
+    For each its name and how sure that is, or "like nothing I was shown" where it resembles no training item.
+
+    SOURCES are folders, zips, lists or image files.
 
     \b
     sortal predict thumbs.model new/ --json
@@ -27,7 +29,9 @@ def predict(model: str, sources: tuple[str, ...], as_json: bool) -> None:
         print_json(prediction_shape(found))
         return
     for one in found.predictions:
-        nothing = "  like nothing I was shown" if one.like_nothing_shown else ""
-        click.echo(f"{one.confidence:5.1%}  {shown(one.name)}  {shown(one.path)}{nothing}")
+        if one.like_nothing_shown:
+            click.echo(f"    -   like nothing I was shown  {shown(one.path)}  (nearest: {shown(one.name)})")
+        else:
+            click.echo(f"{one.confidence:6.1%}  {shown(one.name)}  {shown(one.path)}")
     for refused in found.refused:
         click.echo(f"cannot read {shown(refused.path)}: {shown(refused.reason)}", err=True)

@@ -52,6 +52,7 @@ def _group_shape(pile: Pile, group: Group) -> dict[str, Any]:
         "size": group.size,
         "named": group.called.named,
         "share": group.called.share,
+        "none_of_these": group.called.none,
         "tightness": shape.tightness,
         "typical": [pile.paths[i] for i in shape.typical],
         "outliers": [pile.paths[i] for i in shape.outliers],
@@ -70,9 +71,14 @@ def quarantine_shape(rows: list[QuarantineRow]) -> dict[str, Any]:
     }
 
 
-def model_shape(head: Head, model: str) -> dict[str, Any]:
+def model_shape(head: Head, model: str, named_by_group: int) -> dict[str, Any]:
     """What `train` reports."""
-    return {"model": model, "labels": list(head.labels), "report": head.report.to_json()}
+    return {
+        "model": model,
+        "labels": list(head.labels),
+        "named_by_group": named_by_group,
+        "report": head.report.to_json(),
+    }
 
 
 def prediction_shape(found: Predictions) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from sortal.progress import counted
+
 if TYPE_CHECKING:
-    from sortal.pile import Pile
+    from sortal.pile import Group, Pile
 
 
 @click.command()
@@ -27,7 +30,9 @@ def show(
     history: bool,
     as_json: bool,
 ) -> None:
-    """Show the groups of a pile: size, tightness, typical members, outliers.
+    """Show the groups of a pile.
+
+    Size, tightness (1: all members alike), typical members, outliers, what people said of them.
 
     \b
     sortal show photos.sortal
@@ -38,11 +43,11 @@ def show(
     """
     import sortal
 
-    _one_view(
-        {"--group": group is not None, "--like": like, "--quarantine": quarantine, "--history": history}
-    )
+    views = {"--group": group is not None, "--like": like, "--quarantine": quarantine, "--history": history}
+    _one_view(views | ({} if as_json else {"--html": html}))
     with sortal.open(pile) as opened:
         if html is not None:
+            click.echo(f"drawing the map of {counted(len(opened), 'item')}", err=True)
             opened.write_report(html)
             if not as_json:
                 click.echo(f"wrote {html}")
@@ -57,7 +62,7 @@ def show(
             _groups(opened, group, as_json)
 
 
-def _one_view(asked: dict[str, object]) -> None:
+def _one_view(asked: Mapping[str, object]) -> None:
     views = [option for option, given in asked.items() if given]
     if len(views) > 1:
         raise click.UsageError(f"{views[0]} and {views[1]} are two views of a pile: ask for one at a time")
@@ -71,34 +76,50 @@ def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
 
     chosen = [group for group in pile.groups if only is None or group.number == only]
     if only is not None and not chosen:
-        raise InputError(f"group must be one of {pile.group_numbers()}; got {only}.")
+        raise InputError(f"group must be one of {pile.group_numbers() or 'none yet'}; got {only}.")
     if as_json:
         print_json(pile_shape(pile, chosen))
         return
     made = pile.grouping
     how = f"{made.method}, k={made.parameters['k']}, seed {made.seed}" if made else "not grouped yet"
     click.echo(
-        f"{len(pile):,} items, {len(pile.groups)} groups; encoder {shown(pile.encoder.name)}; {shown(how)}"
+        f"{counted(len(pile), 'item')}, {counted(len(pile.groups), 'group')}; "
+        f"encoder {shown(pile.encoder.name)}; {shown(how)}"
     )
     if made and made.evidence["candidates"] and only is None:
-        print_candidates(made.evidence["candidates"])
+        print_candidates(made.evidence["candidates"], int(pile.labels.max()) + 1)
     base = _shared_folder(pile.paths)
     for group in chosen:
-        few = 3 if only is None else 99
-        name = shown(group.name) if group.name is not None else "-"
-        other = (
-            f", {1 - (group.called.share or 1):.0%} named otherwise" if (group.called.share or 1) < 1 else ""
-        )
-        click.echo(
-            f"\n{group.number:>4}  {name}  {group.size:,} items, tightness {group.shape.tightness:.2f}{other}"
-        )
-        for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
-            for position in positions[:few]:
-                click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}")
+        _group(pile, group, base, few=3 if only is None else 99)
     if pile.quarantine and only is None:
         kinds = Counter(row.kind for row in pile.quarantine)
         text = ", ".join(f"{count:,} {shown(kind)}" for kind, count in kinds.most_common())
         click.echo(f"\nquarantine: {text} (--quarantine lists them)")
+
+
+def _group(pile: "Pile", group: "Group", base: str, few: int) -> None:
+    from sortal.data import shown
+
+    name = shown(group.name) if group.name is not None else "-"
+    click.echo(
+        f"\n{group.number:>4}  {name}  {counted(group.size, 'item')}, "
+        f"tightness {group.shape.tightness:.2f}{_said(group)}"
+    )
+    for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
+        for position in positions[:few]:
+            click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}")
+
+
+def _said(group: "Group") -> str:
+    """What people said of the members, where it is not simply that all have the group's name."""
+    called = group.called
+    alike = round((called.share or 0) * called.named)
+    parts = [f"{alike:,} of {group.size:,} named so"] if 0 < alike < group.size else []
+    if called.named > alike:
+        parts.append(f"{called.named - alike:,} otherwise")
+    if called.none:
+        parts.append(f"{called.none:,} marked none of these")
+    return "".join(f", {part}" for part in parts)
 
 
 def _shared_folder(paths: list[str]) -> str:

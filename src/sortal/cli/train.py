@@ -9,7 +9,10 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same split and weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def train(pile: str, into: str, seed: int, as_json: bool) -> None:
-    """Train a classifier from the named items, with an honest held-out score.
+    """Train a classifier from the named items, and test it.
+
+    A fifth of the named items is held out and only tested. The score counts their names as right: it is as
+    good as the names are.
 
     \b
     sortal train photos.sortal --into thumbs.model
@@ -21,10 +24,16 @@ def train(pile: str, into: str, seed: int, as_json: bool) -> None:
 
     with sortal.open(pile) as opened:
         head = opened.train(into, seed=seed)
+        by_group = opened.n_named_by_group
     if as_json:
-        print_json(model_shape(head, into))
+        print_json(model_shape(head, into, by_group))
         return
     report = head.report
+    if by_group:
+        click.echo(
+            f"{by_group:,} of {report.n_items:,} names were given to whole groups: where a group is mixed, "
+            "names and score share the mistake"
+        )
     low, high = report.interval
     click.echo(
         f"{report.accuracy:.1%} of {report.n_held_out:,} held-out items named right "

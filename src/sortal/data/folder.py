@@ -33,7 +33,7 @@ class FolderSource:
         try:
             todo = [iter(self._children(root))]
         except OSError as e:
-            raise InputError(f"location must be a folder that can be listed; {explain(e)[1]}.") from e
+            raise InputError(f"source must be a folder that can be listed; {explain(e)[1]}.") from e
         links_read: set[str] = set()
         while todo:  # no recursion: a stranger's folder may be deeper than Python's stack
             child = next(todo[-1], None)

@@ -39,11 +39,11 @@ def open_source(location: str | os.PathLike[str], names_from: NamesFrom = None) 
         if stat.S_ISDIR(status.st_mode):
             return _open_folder(path, names_from)
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"location must be {_ACCEPTED}; {shown(path)} is {special(status.st_mode)}.")
+            raise InputError(f"source must be {_ACCEPTED}; {shown(path)} is {special(status.st_mode)}.")
         with open(path, "rb") as file:
             head = file.read(64)
     except OSError as e:
-        raise InputError(f"location must be {_ACCEPTED}; {shown(path)}: {explain(e)[1]}.") from e
+        raise InputError(f"source must be {_ACCEPTED}; {shown(path)}: {explain(e)[1]}.") from e
     return _open_file(path, head, status.st_size, names_from)
 
 
@@ -58,23 +58,23 @@ def files_source(paths: Iterable[str | os.PathLike[str]]) -> Source:
 def _absolute(location: str | os.PathLike[str]) -> str:
     path = os.fsdecode(location)
     if not path or "\0" in path:
-        raise InputError(f"location must be {_ACCEPTED}; got {shown(path) or 'an empty path'}.")
+        raise InputError(f"source must be {_ACCEPTED}; got {shown(path) or 'an empty path'}.")
     return os.path.abspath(path)
 
 
 def _open_folder(path: str, names_from: NamesFrom) -> Source:
     if os.path.exists(os.path.join(path, "catalogue.db")):
-        raise InputError(f"location must be {_ACCEPTED}; {shown(path)} is a pile: open it instead.")
+        raise InputError(f"source must be {_ACCEPTED}; {shown(path)} is a pile: open it instead.")
     with os.scandir(path) as entries:
         if next(entries, None) is None:
-            raise InputError(f"location must hold images; the folder {shown(path)} is empty.")
+            raise InputError(f"source must hold images; the folder {shown(path)} is empty.")
     return FolderSource(path, names_from)
 
 
 def _open_file(path: str, head: bytes, size: int, names_from: NamesFrom) -> Source:
     ending = os.path.splitext(path)[1].lower()
     if size == 0:
-        raise InputError(f"location must hold images; the file {shown(path)} is empty.")
+        raise InputError(f"source must hold images; the file {shown(path)} is empty.")
     if ending == ".zip" or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         source: Source = ZipSource(path, names_from)
     elif head.startswith(b"PAR1") or ending in (".csv", ".parquet"):
@@ -84,7 +84,7 @@ def _open_file(path: str, head: bytes, size: int, names_from: NamesFrom) -> Sour
         source = ListSource(read(path), path, names_from)
     else:
         what = f"a {known} image" if (known := image_format(head)) else kind_of_file(head)
-        raise InputError(f"location must be {_ACCEPTED}; the file {shown(path)} looks like {what}.")
+        raise InputError(f"source must be {_ACCEPTED}; the file {shown(path)} looks like {what}.")
     if next(source.scan(), None) is None:
-        raise InputError(f"location must hold images; {shown(path)} lists no file.")
+        raise InputError(f"source must hold images; {shown(path)} lists no file.")
     return source

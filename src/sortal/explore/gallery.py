@@ -25,7 +25,7 @@ def gallery(report: Report) -> str:
     thumbnails are taken round by round, until 700 kB of them are in.
     """
     groups = sorted(report.groups, key=lambda g: g.number)
-    names = {g.number: g for g in name_groups(report.names, report.labels)}
+    names = {g.number: g for g in name_groups(report.names, report.labels, report.none)}
     pictures = _within_budget(report, groups[:MOST_GROUPS])
     rows = "".join(_row(report, g, names[g.number], pictures) for g in groups[:MOST_GROUPS])
     more = len(groups) - MOST_GROUPS
@@ -38,7 +38,8 @@ def gallery(report: Report) -> str:
 
 
 def _row(report: Report, shape: GroupShape, name: GroupName, pictures: dict[int, str]) -> str:
-    title = "<i>unnamed</i>" if name.name is None else _text(name.name)
+    unnamed = "<i>none of these</i>" if name.none == shape.size else "<i>unnamed</i>"
+    title = unnamed if name.name is None else _text(name.name)
     typical = "".join(_tile(report, p, pictures) for p in shape.typical[:10])
     odd = "".join(_tile(report, p, pictures) for p in shape.outliers[:3])
     apart = (
@@ -48,7 +49,7 @@ def _row(report: Report, shape: GroupShape, name: GroupName, pictures: dict[int,
     )
     return (
         f'<div style="{RULE};display:flex;padding:6px 0;align-items:flex-start">'
-        f'<div style="flex:0 0 170px;overflow-wrap:anywhere">{shape.number} &ensp;{title}'
+        f'<div style="flex:0 0 170px;margin-right:12px;overflow-wrap:anywhere">{shape.number} &ensp;{title}'
         f'<div style="{FAINT}">{shape.size:,} members, tightness {shape.tightness:.2f}</div></div>'
         f"<div>{typical}</div>{apart}</div>"
     )

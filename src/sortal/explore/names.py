@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sortal.arrays import Labels
+from sortal.arrays import Labels, Mask
 from sortal.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,19 +39,26 @@ class GroupName:
     share: float | None
     #: the other names, most frequent first
     conflicts: tuple[Conflict, ...]
+    #: members marked "none of these"
+    none: int
 
 
-def name_groups(names: Names, labels: Labels) -> list[GroupName]:
+def name_groups(names: Names, labels: Labels, none: Mask | None = None) -> list[GroupName]:
     """A `GroupName` per group number, in the order of the numbers; -1 is no group.
 
-    Where two names are equally frequent, the one given to the lower position wins.
+    `none` tells which items were marked "none of these". Where two names are equally frequent, the one given
+    to the lower position wins.
     """
     labels = _checked(names, labels)
     members: dict[int, dict[str, list[int]]] = {int(g): {} for g in np.unique(labels) if g >= 0}
     for position, name in enumerate(names):
         if name is not None and labels[position] >= 0:
             members[int(labels[position])].setdefault(name, []).append(position)
-    return [_group_name(number, members[number]) for number in sorted(members)]
+    marked = np.bincount(labels[none & (labels >= 0)], minlength=1) if none is not None else np.zeros(1, int)
+    return [
+        _group_name(number, members[number], int(marked[number]) if number < len(marked) else 0)
+        for number in sorted(members)
+    ]
 
 
 def agreement(names: Names, labels: Labels) -> "Agreement | None":
@@ -68,13 +75,13 @@ def agreement(names: Names, labels: Labels) -> "Agreement | None":
     return cluster.agreement([names[p] for p in named], labels[named])
 
 
-def _group_name(number: int, by_name: dict[str, list[int]]) -> GroupName:
+def _group_name(number: int, by_name: dict[str, list[int]], none: int) -> GroupName:
     ranked = Counter({name: len(positions) for name, positions in by_name.items()}).most_common()
     named = sum(size for _, size in ranked)
     if not ranked:
-        return GroupName(number, None, 0, None, ())
+        return GroupName(number, None, 0, None, (), none)
     conflicts = tuple(Conflict(name, size, tuple(by_name[name][:12])) for name, size in ranked[1:])
-    return GroupName(number, ranked[0][0], named, ranked[0][1] / named, conflicts)
+    return GroupName(number, ranked[0][0], named, ranked[0][1] / named, conflicts, none)
 
 
 def _checked(names: Names, labels: Labels) -> np.ndarray:

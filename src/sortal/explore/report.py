@@ -79,6 +79,8 @@ class Report:
     names: Sequence[str | None]
     labels: np.ndarray
     groups: Sequence[GroupShape]
+    #: bool per item: marked "none of these"
+    none: np.ndarray | None = None
     map: MapView | None = None
     #: JPEG bytes by position; whatever is missing shows as an empty tile
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
@@ -126,7 +128,7 @@ def page_data(report: Report) -> dict[str, Any]:
     to 200 files, so its size does not grow with the pile: about 50 bytes and a path per point on the map,
     and 4/3 of the thumbnails.
     """
-    named = {g.number: g for g in name_groups(report.names, report.labels)}
+    named = {g.number: g for g in name_groups(report.names, report.labels, report.none)}
     shown = _positions_shown(report)
     names = [report.names[p] for p in shown]
     vocabulary = {name: i for i, name in enumerate(dict.fromkeys(n for n in names if n is not None))}
@@ -169,13 +171,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 
     `InputError` where the folder is missing or `path` is a folder, `StoreError` where writing fails.
     """
-    target = Path(path)
-    if not os.path.isdir(target.parent):
-        raise InputError(f"{target.parent} must be a folder to write {target.name} into; make it first.")
-    if os.path.isdir(target):
-        raise InputError(
-            f"the report needs a file name, but {target} is a folder; add a name such as /report.html."
-        )
+    target = checked_target(path)
     page = _page(report).encode("utf-8", "replace")  # a title may hold bytes that are no UTF-8
     partial = target.with_name(f".{secrets.token_hex(8)}.part")  # a name that any file system takes
     try:
@@ -191,6 +187,16 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to tell
             partial.unlink(missing_ok=True)
+
+
+def checked_target(path: str | os.PathLike[str]) -> Path:
+    """A place that a report may be written to. `InputError` otherwise, before the work of making it."""
+    target = Path(path)
+    if not os.path.isdir(target.parent):
+        raise InputError(f"{target.parent} must be a folder to write {target.name} into; make it first.")
+    if os.path.isdir(target):
+        raise InputError(f"the report needs a file name; {target} is a folder. Say {target / 'report.html'}.")
+    return target
 
 
 def command_to_name(pile: str, number: int) -> str:
@@ -228,6 +234,7 @@ def _naming(group: GroupName, pile: str) -> dict[str, Any]:
     return {
         "name": None if group.name is None else shorten(group.name),
         "named": group.named,
+        "none": group.none,
         "share": group.share,
         "conflicts": [{"name": shorten(c.name), "size": c.size} for c in group.conflicts[:8]],
         "command": command_to_name(pile, group.number),

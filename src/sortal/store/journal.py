@@ -80,7 +80,7 @@ def checked_name(name: str) -> str:
     clean = unicodedata.normalize("NFC", name.strip())
     if not 1 <= len(clean) <= MAX_NAME:
         raise InputError(
-            f"a name must have 1 to {MAX_NAME} characters; got {len(clean)} ({_short(clean)}): shorten it."
+            f"a name must have 1 to {MAX_NAME} characters; got {len(clean)} ({_short(clean)}): give another."
         )
     bad = next((c for c in clean if unicodedata.category(c) in _NOT_IN_NAMES), None)
     if bad is not None:
