@@ -3,9 +3,6 @@
 Everything the command line and the page do goes through here.
 """
 
-import csv
-import io
-import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -13,18 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeGuard, cast
+from typing import Any
 
 import numpy as np
 
-from sortal import embed, explore
+from sortal import explore
 from sortal.classifier import Classifier, Predictions, load
-from sortal.data import NamesFrom, Source, decode_image, open_source, shown, thumbnail
-from sortal.embed import Encoder, Preprocess
+from sortal.data import Source, decode_image, open_source, shown, thumbnail
+from sortal.embed import Preprocess
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
+from sortal.export import FileRow, write_names
 from sortal.kernels import n_threads
 from sortal.progress import Progress
 from sortal.store import (
@@ -36,11 +33,22 @@ from sortal.store import (
     Store,
     counting,
     effective_labels,
+    is_pile,
     marks,
 )
 from sortal.store.lock import held
 from sortal.train import Head, save_model, train_head_from
-from sortal.update import Grouper, bring_up_to_date, rebuilt_encoder
+from sortal.update import bring_up_to_date, rebuilt_encoder
+from sortal.whole import checked_target
+from sortal.wishes import (
+    check_is_of,
+    check_seed,
+    checked_grouper,
+    chosen_encoder,
+    given_source,
+    is_whole,
+    place_of,
+)
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
 
@@ -70,15 +78,15 @@ def organize(
     anything stored is changed.
     """
     progress = progress or Progress()
-    grouper = _grouper(k, method, seed)
-    where, location = _place(source, into)
-    given = _given(source, location, names_from)
-    chosen = _chosen(encoder, preprocess)
-    new = not _is_pile(where)
+    grouper = checked_grouper(k, method, seed)
+    where, location = place_of(source, into)
+    given = given_source(source, location, names_from)
+    chosen = chosen_encoder(encoder, preprocess)
+    new = not is_pile(where)
     store = Store.create(where) if new else Store.open(where)
     try:
         if into is None and given is not None:
-            _check_is_of(store, given)
+            check_is_of(store, given)
         wishes = {"source": os.fspath(source), "encoder": os.fspath(encoder), "k": grouper.asked[0]}
         with store.run("organize", wishes | {"method": method}):
             bring_up_to_date(store, given, chosen, grouper, progress)
@@ -271,7 +279,7 @@ class Pile:
         """Part a group by its own vectors; the largest part keeps the number, the others get new ones."""
         from sortal.cluster import shared_neighbor_clustering
 
-        _check_seed(seed)
+        check_seed(seed)
         members = self._members(group)
         if not 2 <= into <= len(members):
             raise InputError(
@@ -314,18 +322,8 @@ class Pile:
         """Write path, group, name and mark of every file, copies too, to a .csv or .json; their number."""
         path = Path(path)
         items = zip(self.all_paths, self.labels.tolist(), self.names, self.none_of_these.tolist())
-        rows = [
-            {"path": path, "group": label, "name": name, "none_of_these": none}
-            for paths, label, name, none in items
-            for path in paths
-        ]
-        if path.suffix == ".json":
-            text = json.dumps({"items": rows, "history": self.history}, indent=1)
-        elif path.suffix == ".csv":
-            text = _as_csv(rows)
-        else:
-            raise InputError(f"names are exported to a .csv or .json file; got {shown(str(path))}.")
-        _write_text(path, text)
+        rows = [FileRow(path, group, name, none) for paths, group, name, none in items for path in paths]
+        write_names(Path(path), rows, self.history)
         return len(rows)
 
     def _mark(
@@ -364,7 +362,7 @@ class Pile:
         for item in items:
             position = (
                 int(item)
-                if _is_whole(item)
+                if is_whole(item)
                 else where.get(str(item), where.get(os.path.abspath(str(item)), -1))
             )
             if not 0 <= position < len(self):
@@ -388,7 +386,7 @@ class Pile:
     def map(self, *, seed: int = 0, most: int = 5000) -> explore.MapView:
         """Two dimensions to look at, of all items or of `most` drawn evenly from the groups."""
         self._grouping_id()
-        _check_seed(seed)
+        check_seed(seed)
         return explore.project(self.points, seed=seed, most=most, labels=self.labels)
 
     def thumbnails(self, positions: Sequence[int], edge: int = 96) -> dict[int, bytes]:
@@ -440,8 +438,7 @@ class Pile:
 
     def write_report(self, path: str | os.PathLike[str]) -> None:
         """One self-contained page that asks nothing of any network."""
-        explore.checked_target(path)
-        explore.write_report(path, self.report())
+        explore.write_report(checked_target(path), self.report())
 
     def _repr_html_(self) -> str:
         return explore.gallery(self.report(with_map=False, most_thumbnails=300))
@@ -545,74 +542,6 @@ class Pile:
         return sum(many.get(item, False) for item in self._ids.tolist())
 
 
-# ---- what organize needs
-
-
-def _grouper(k: int | str | None, method: str | None, seed: int | None) -> Grouper:
-    if not (k is None or k == "auto" or (_is_whole(k) and k >= 1)):
-        raise InputError(f"k must be a whole number of at least 1, or 'auto'; got {k!r}.")
-    if seed is not None:
-        _check_seed(seed)
-    return Grouper(k if k is None or k == "auto" else int(k), method, None if seed is None else int(seed))
-
-
-def _check_seed(seed: int) -> None:
-    if not (_is_whole(seed) and 0 <= seed < 2**32):
-        raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
-
-
-def _is_whole(number: object) -> TypeGuard[int]:
-    """Also NumPy's integers, as a loop over np.arange gives them."""
-    return isinstance(number, Integral) and not isinstance(number, bool)
-
-
-def _place(source: str | os.PathLike[str], into: str | os.PathLike[str] | None) -> tuple[Path, Path | None]:
-    """Where the pile is, and what to read into it: None for what it knows already."""
-    if "" in (os.fspath(source), into):
-        raise InputError("source and into must be paths; got an empty one.")
-    plain = Path(os.path.abspath(source))
-    if _is_pile(plain):
-        if into is not None and os.path.abspath(into) != str(plain):
-            raise InputError(f"{shown(str(plain))} is a pile and is grouped in place; leave out into.")
-        return Path(source), None
-    if into is not None:
-        return Path(into), plain
-    name = plain.name if os.path.isdir(plain) else plain.stem
-    if not name:
-        raise InputError(f"{shown(str(plain))} has no name that a pile beside it could have: give into.")
-    return plain.with_name(f"{name}.sortal"), plain
-
-
-def _given(source: str | os.PathLike[str], location: Path | None, names_from: str | None) -> Source | None:
-    if names_from not in (None, "folders"):
-        raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
-    if location is not None:
-        return open_source(location, cast(NamesFrom, names_from))
-    if names_from is not None:
-        raise InputError(
-            f"names_from belongs to a folder, zip or list; {shown(os.fspath(source))} is a pile."
-        )
-    return None
-
-
-def _chosen(encoder: str | os.PathLike[str], preprocess: Preprocess | None) -> Encoder | None:
-    if encoder != "auto":
-        return embed.named(os.fspath(encoder), preprocess)
-    if preprocess is not None:
-        raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
-    return None
-
-
-def _check_is_of(store: Store, source: Source) -> None:
-    """Photos and photos.zip would share a pile that neither was named for."""
-    known = [row.location for row in store.sources()]
-    if known and source.location not in known:
-        raise InputError(
-            f"{shown(str(store.path))} is the pile of {shown(known[0])}: say into to add "
-            f"{shown(source.location)} to it, or to make another pile."
-        )
-
-
 def _discard_if_empty(where: Path) -> None:
     """A new pile that never held an item is of no use to anybody; one that holds some goes on next time."""
     with suppress(StoreError), held(where, "discard"):  # another process may have begun to fill it
@@ -620,22 +549,3 @@ def _discard_if_empty(where: Path) -> None:
             if any(store.count(row.id) for row in store.encoders()):
                 return
         shutil.rmtree(where)
-
-
-def _is_pile(path: Path) -> bool:
-    return os.path.isfile(path / "catalogue.db")  # unlike Path's own, False for a name that no file can have
-
-
-def _as_csv(rows: list[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=["path", "group", "name", "none_of_these"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    except OSError as e:
-        raise InputError(f"{shown(str(path))} cannot be written: {e.strerror}. Choose another path.") from e

@@ -217,7 +217,7 @@ def test_a_name_as_long_as_the_file_system_takes(report, tmp_path):
 def test_where_a_report_cannot_be_written(report, tmp_path):
     with pytest.raises(InputError, match="must be a folder"):
         write_report(tmp_path / "missing" / "r.html", report)
-    with pytest.raises(InputError, match="needs a file name"):
+    with pytest.raises(InputError, match="must be a file name"):
         write_report(tmp_path, report)
 
 

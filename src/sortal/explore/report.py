@@ -1,26 +1,24 @@
 """One page about one pile: a single file that asks nothing of any network."""
 
 import base64
-import contextlib
 import hashlib
 import html
 import os
-import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sortal.errors import InputError, StoreError
+from sortal.errors import InputError
 from sortal.explore.groups import GroupShape
 from sortal.explore.map import MapView
 from sortal.explore.names import GroupName, name_groups
 from sortal.explore.neighbors import Outlier
 from sortal.explore.records import as_json, json_for_html, shorten
+from sortal.whole import checked_target, write_whole
 
 if TYPE_CHECKING:
     from sortal.cluster import Agreement
@@ -173,30 +171,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     """
     target = checked_target(path)
     page = _page(report).encode("utf-8", "replace")  # a title may hold bytes that are no UTF-8
-    partial = target.with_name(f".{secrets.token_hex(8)}.part")  # a name that any file system takes
-    try:
-        with partial.open("wb") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as e:
-        raise StoreError(
-            f"{target} could not be written: {e.strerror}; free space or choose another place."
-        ) from e
-    finally:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
-            partial.unlink(missing_ok=True)
-
-
-def checked_target(path: str | os.PathLike[str]) -> Path:
-    """A place that a report may be written to. `InputError` otherwise, before the work of making it."""
-    target = Path(path)
-    if not os.path.isdir(target.parent):
-        raise InputError(f"{target.parent} must be a folder to write {target.name} into; make it first.")
-    if os.path.isdir(target):
-        raise InputError(f"the report needs a file name; {target} is a folder. Say {target / 'report.html'}.")
-    return target
+    write_whole(target, page)
 
 
 def command_to_name(pile: str, number: int) -> str:

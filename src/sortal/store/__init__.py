@@ -19,7 +19,7 @@ from sortal.store.records import (
     Stamp,
 )
 from sortal.store.segments import Segment, SegmentWriter
-from sortal.store.store import Store
+from sortal.store.store import Store, is_pile
 
 __all__ = [
     "MARKS",
@@ -46,5 +46,6 @@ __all__ = [
     "checked_name",
     "counting",
     "effective_labels",
+    "is_pile",
     "marks",
 ]

@@ -48,7 +48,7 @@ from sortal.store.records import (
 from sortal.store.segments import sync_folder
 from sortal.store.verify import problems
 
-__all__ = ["Store"]
+__all__ = ["Store", "is_pile"]
 
 VECTORS = "vectors"
 # Short and of one length: a pile's own name may be as long as the file system allows.
@@ -78,7 +78,7 @@ class Store:
         """A new, empty pile at `path`, made beside it and renamed: a kill leaves a whole pile or none."""
         path = Path(path)
         if os.path.lexists(path):
-            what = "a pile already: open it" if _is_pile(path) else "no pile: choose another name with --into"
+            what = "a pile already: open it" if is_pile(path) else "no pile: choose another name with --into"
             raise StoreError(f"{one_line(path)}: a new pile needs a name that is free; this is {what}.")
         if not os.path.isdir(path.parent):
             raise StoreError(
@@ -109,7 +109,7 @@ class Store:
                 )
             if not path.is_dir():
                 raise StoreError(f"{line}: a pile is a folder NAME.sortal; this is a file: check the path.")
-            if not _is_pile(path):
+            if not is_pile(path):
                 raise StoreError(f"{line}: a folder, but no pile (it has no catalogue.db): check the path.")
         return cls(path, Catalogue.open(path / "catalogue.db"))
 
@@ -437,7 +437,8 @@ class Store:
         assert self._run is not None, "columns are written inside `with store.run(...)`"
 
 
-def _is_pile(path: Path) -> bool:
+def is_pile(path: Path) -> bool:
+    """Whether `path` holds a pile's catalogue; False also for a name that no file can have."""
     return os.path.isfile(path / "catalogue.db")
 
 

@@ -1,0 +1,90 @@
+"""What `organize` and `Pile` are asked for, checked before anything is read or written."""
+
+import os
+from numbers import Integral
+from pathlib import Path
+from typing import TypeGuard, cast
+
+from sortal import embed
+from sortal.data import NamesFrom, Source, open_source, shown
+from sortal.embed import Encoder, Preprocess
+from sortal.errors import InputError
+from sortal.store import Store, is_pile
+from sortal.update import Grouper
+
+__all__ = [
+    "check_is_of",
+    "check_seed",
+    "checked_grouper",
+    "chosen_encoder",
+    "given_source",
+    "is_whole",
+    "place_of",
+]
+
+
+def place_of(source: str | os.PathLike[str], into: str | os.PathLike[str] | None) -> tuple[Path, Path | None]:
+    """Where the pile is, and what to read into it: None for what it knows already."""
+    if "" in (os.fspath(source), into):
+        raise InputError("source and into must be paths; got an empty one.")
+    plain = Path(os.path.abspath(source))
+    if is_pile(plain):
+        if into is not None and os.path.abspath(into) != str(plain):
+            raise InputError(f"{shown(str(plain))} is a pile and is grouped in place; leave out into.")
+        return Path(source), None
+    if into is not None:
+        return Path(into), plain
+    name = plain.name if os.path.isdir(plain) else plain.stem
+    if not name:
+        raise InputError(f"{shown(str(plain))} has no name that a pile beside it could have: give into.")
+    return plain.with_name(f"{name}.sortal"), plain
+
+
+def given_source(
+    source: str | os.PathLike[str], location: Path | None, names_from: str | None
+) -> Source | None:
+    if names_from not in (None, "folders"):
+        raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
+    if location is not None:
+        return open_source(location, cast(NamesFrom, names_from))
+    if names_from is not None:
+        raise InputError(
+            f"names_from belongs to a folder, zip or list; {shown(os.fspath(source))} is a pile."
+        )
+    return None
+
+
+def chosen_encoder(encoder: str | os.PathLike[str], preprocess: Preprocess | None) -> Encoder | None:
+    if encoder != "auto":
+        return embed.named(os.fspath(encoder), preprocess)
+    if preprocess is not None:
+        raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
+    return None
+
+
+def check_is_of(store: Store, source: Source) -> None:
+    """Photos and photos.zip would share a pile that neither was named for."""
+    known = [row.location for row in store.sources()]
+    if known and source.location not in known:
+        raise InputError(
+            f"{shown(str(store.path))} is the pile of {shown(known[0])}: say into to add "
+            f"{shown(source.location)} to it, or to make another pile."
+        )
+
+
+def checked_grouper(k: int | str | None, method: str | None, seed: int | None) -> Grouper:
+    if not (k is None or k == "auto" or (is_whole(k) and k >= 1)):
+        raise InputError(f"k must be a whole number of at least 1, or 'auto'; got {k!r}.")
+    if seed is not None:
+        check_seed(seed)
+    return Grouper(k if k is None or k == "auto" else int(k), method, None if seed is None else int(seed))
+
+
+def check_seed(seed: int) -> None:
+    if not (is_whole(seed) and 0 <= seed < 2**32):
+        raise InputError(f"seed must be a whole number from 0 to 2**32 - 1; got {seed!r}.")
+
+
+def is_whole(number: object) -> TypeGuard[int]:
+    """Also NumPy's integers, as a loop over np.arange gives them."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
