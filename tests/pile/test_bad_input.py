@@ -241,6 +241,7 @@ def test_networks_that_are_none(tmp_path, digits, unchanged):
             )
 
 
+@pytest.mark.slow
 def test_a_model_with_one_byte_changed(pile, tmp_path, digits):
     for group in range(10):
         pile.name(group, f"n{group}")
@@ -363,6 +364,7 @@ def stored(path):
 
 
 # The catalogue alone takes 120 KB; the segment of a commit 130 KB; the compacted column 1.2 MB.
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [20_000, 125_000, 300_000, 900_000])
 def test_a_file_size_limit_stops_a_run_and_loses_nothing(limit, digits, tmp_path, pile):
     path = tmp_path / "limited.sortal"
@@ -382,6 +384,7 @@ def test_a_file_size_limit_stops_a_run_and_loses_nothing(limit, digits, tmp_path
         np.testing.assert_array_equal(done.labels, pile.labels)
 
 
+@pytest.mark.slow
 def test_a_limit_on_a_pile_that_is_there_changes_nothing_of_it(digits, pile):
     pile.name(2, "kept")
     vectors, labels, names = np.array(pile.vectors), pile.labels.copy(), pile.names
@@ -395,6 +398,7 @@ def test_a_limit_on_a_pile_that_is_there_changes_nothing_of_it(digits, pile):
         assert again.names == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["200k", "900k", "1900k"])
 def test_a_full_disk_stops_a_run_and_loses_nothing(size, digits, tmp_path):
     disk = tmp_path / "disk"

@@ -48,6 +48,7 @@ def killed_after(seconds, path):
     return [int(n) for kind, n in said if kind == "item"], [int(n) for kind, n in said if kind == "act"]
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_loses_nothing_acknowledged(tmp_path):
     path, delays = tmp_path / "a.sortal", random.Random(os.environ.get("SORTAL_KILLS"))
     Store.create(path).close()
@@ -154,6 +155,7 @@ def test_ctrl_c_at_any_moment_of_a_compaction(tmp_path):
 CREATE = "import sys; from sortal.store import Store; print('x', flush=True); Store.create(sys.argv[1])"
 
 
+@pytest.mark.slow
 def test_a_killed_creation_leaves_nothing_or_a_pile(tmp_path):
     delays = random.Random(1)
     for i in range(5):
