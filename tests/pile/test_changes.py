@@ -228,3 +228,15 @@ def test_a_flipped_bit_is_said_and_nothing_is_made_of_it(pile, kind, tmp_path):
             sortal.organize(pile.path, k=4)
     assert state(pile.path) == before
     assert not (tmp_path / "m.model").exists()
+
+
+def test_a_network_whose_file_was_renamed_is_the_same_one(tmp_path):
+    folder = write_digits(tmp_path / "few", 0, 6)
+    (tmp_path / "net.onnx").write_bytes(pixels_net())
+    sortal.organize(folder, k=2, encoder=tmp_path / "net.onnx").close()
+    (tmp_path / "net.onnx").rename(tmp_path / "other.onnx")
+    said = Said()
+    with sortal.organize(folder, encoder=tmp_path / "other.onnx", progress=said) as pile:
+        assert "0 to read" in said
+        assert "nothing changed" in said
+        assert pile.encoder.name == "net.onnx"

@@ -250,11 +250,11 @@ class Store:
     # ---- encoders and vectors
 
     def encoder(self, name: str, digest: str, dim: int, spec: Mapping[str, Any]) -> int:
-        """The id of this encoder, added if it is new; the same name with other weights is another one."""
+        """The id of this encoder, added if it is new. Weights and spec tell; a renamed file is the same one."""
         text = to_json(dict(spec))
         with self._catalogue.transaction():
-            where = "WHERE name = ? AND digest = ? AND dim = ? AND spec = ?"
-            found = self._catalogue.checked("encoders", where, (name, digest, dim, text))
+            where = "WHERE digest = ? AND dim = ? AND spec = ?"
+            found = self._catalogue.checked("encoders", where, (digest, dim, text))
             if found:
                 return int(found[0][0])
             id = self._catalogue.next_id("encoders")
