@@ -3,6 +3,7 @@
 Everything the command line and the page do goes through here.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -390,7 +391,7 @@ class Pile:
         return explore.project(self.points, seed=seed, most=most, labels=self.labels)
 
     def thumbnails(self, positions: Sequence[int], edge: int = 96) -> dict[int, bytes]:
-        """JPEG bytes by position, for the items whose file can be read now."""
+        """JPEG bytes by position, for the items whose file can be read now and is what it was."""
         sources: dict[int, Source] = {}
         for row in self._store.sources():
             try:
@@ -405,7 +406,10 @@ class Pile:
             if file is None or file.source not in sources:
                 return None
             try:
-                image = decode_image(sources[file.source].read(file.path), (edge, edge))
+                content = sources[file.source].read(file.path)
+                if hashlib.sha256(content).digest() != file.digest:
+                    return None  # overwritten since: a picture of something else
+                image = decode_image(content, (edge, edge))
             except Unreadable:
                 return None
             return position, thumbnail(image, edge)

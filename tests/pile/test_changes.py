@@ -240,3 +240,11 @@ def test_a_network_whose_file_was_renamed_is_the_same_one(tmp_path):
         assert "0 to read" in said
         assert "nothing changed" in said
         assert pile.encoder.name == "net.onnx"
+
+
+def test_a_thumbnail_is_never_of_another_image(tmp_path):
+    folder = write_digits(tmp_path / "few", 0, 6)
+    with sortal.organize(folder, k=2) as pile:
+        assert set(pile.thumbnails(range(6))) == set(range(6))
+        shutil.copy(pile.paths[1], pile.paths[0])
+        assert set(pile.thumbnails(range(6))) == set(range(1, 6))

@@ -29,9 +29,12 @@ def paths_of(catalogue: Catalogue, item_ids: npt.ArrayLike) -> list[list[str]]:
 
 def first_files(catalogue: Catalogue, item_ids: npt.ArrayLike) -> list[ItemFile]:
     wanted = np.asarray(item_ids, dtype=np.int64).tolist()
-    query = "SELECT item, source, path FROM files WHERE item IN ({keys}) ORDER BY item, source, path"
+    query = (
+        "SELECT item, source, path, digest FROM files JOIN items ON items.id = item "
+        "WHERE item IN ({keys}) ORDER BY item, source, path"
+    )
     first: dict[int, ItemFile] = {}
-    for item, source, path in catalogue.read_in(query, wanted):
+    for item, source, path, digest in catalogue.read_in(query, wanted):
         if item not in first:
-            first[item] = ItemFile(item, source, os.fsdecode(path))
+            first[item] = ItemFile(item, source, os.fsdecode(path), digest)
     return [first[item] for item in wanted if item in first]

@@ -36,11 +36,12 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemFile:
-    """The first file of an item: enough to read it again."""
+    """The first file of an item: enough to read it again, and to see that it is still the same."""
 
     item: int
     source: int
     path: str
+    digest: bytes  # SHA-256 of its content when it was read
 
 
 @dataclass(frozen=True, slots=True)
