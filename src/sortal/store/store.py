@@ -250,7 +250,7 @@ class Store:
     # ---- encoders and vectors
 
     def encoder(self, name: str, digest: str, dim: int, spec: Mapping[str, Any]) -> int:
-        """The id of this encoder, added if it is new. Weights and spec tell; a renamed file is the same one."""
+        """The id of this encoder, added if it is new. Weights and spec tell; a renamed file is the same."""
         text = to_json(dict(spec))
         with self._catalogue.transaction():
             where = "WHERE digest = ? AND dim = ? AND spec = ?"
