@@ -27,8 +27,9 @@ def compiled(function: Any = None, /, **options: Any) -> Any:
     """
     if function is None:
         return partial(compiled, **options)
+    njit: Any = numba.njit
     options = {"nogil": True, "error_model": "numpy"} | options
     try:
-        return numba.njit(cache=True, **options)(function)
+        return njit(cache=True, **options)(function)
     except RuntimeError:  # "no locator available"
-        return numba.njit(**options)(function)
+        return njit(**options)(function)
