@@ -6,20 +6,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from sortal import kernels
 from sortal.errors import DataError
 from sortal.kernels import n_threads
 from sortal.store import Problem, Store
 from sortal.train import load_model
 from sortal.train.manifest import MANIFEST
 
-__all__ = ["check", "diagnose"]
+__all__ = ["check", "diagnose", "warm"]
 
 CORE = (
-    "numpy", "scipy", "scikit-learn", "faiss-cpu", "openTSNE", "onnxruntime", "pillow", "safetensors",
-    "click", "rich",
+    "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "openTSNE", "onnxruntime", "pillow",
+    "safetensors", "click", "rich",
 )  # fmt: skip
 OPTIONAL = {"fast": "simplejpeg", "parquet": "pyarrow", "nets": "torch"}
 
@@ -37,11 +40,32 @@ def diagnose() -> dict[str, dict[str, Any]]:
         "optional": {extra: _optional(extra, package) for extra, package in OPTIONAL.items()},
         "data": {
             "piles": "beside what they are made from, or where --into says",
-            "caches": "none: nothing is downloaded and nothing is compiled",
+            "compiled loops": _compiled_loops(),
             "temporary": tempfile.gettempdir(),
             "python": sys.executable,
         },
     }
+
+
+def warm() -> float:
+    """Compile every loop that grouping needs, so that no later process waits for it; the seconds it took."""
+    import numpy as np
+
+    from sortal import cluster
+
+    start = time.perf_counter()
+    rng = np.random.default_rng(0)
+    estimators = (
+        cluster.KMeans(4, n_init=1), cluster.SphericalKMeans(4, n_init=1), cluster.SoftKMeans(4),
+        cluster.FuzzyCMeans(4), cluster.KMedoids(4), cluster.KernelKMeans(4), cluster.DBSCAN(1.0),
+        cluster.SharedNeighborClustering(4), cluster.VectorQuantizer(4),
+    )  # fmt: skip
+    for dtype in (np.float32, np.float64):
+        for d in (2, 3, 16, 64, 600):  # each range of dimensions has loops of its own
+            x = rng.standard_normal((800, d)).astype(dtype)
+            for estimator in estimators:
+                estimator.fit(x)
+    return time.perf_counter() - start
 
 
 def check(path: str) -> list[Problem]:
@@ -54,6 +78,16 @@ def check(path: str) -> list[Problem]:
     except DataError as e:
         return [Problem(path, str(e))]
     return []
+
+
+def _compiled_loops() -> str:
+    """Where numba keeps what it has compiled: beside the package, else in the user's cache, else nowhere."""
+    beside = Path(kernels.__file__).parent
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    for place in (os.environ.get("NUMBA_CACHE_DIR"), beside, home):
+        if place and os.access(place, os.W_OK):
+            return str(place)
+    return "kept nowhere, no folder can be written: each process compiles anew; set NUMBA_CACHE_DIR"
 
 
 def _version(name: str) -> str | None:

@@ -73,8 +73,10 @@ def organize(
     source: a folder, a zip, a CSV or Parquet list of paths, or a pile, whose sources are then read again.
     into: the pile; by default `NAME.sortal` beside the source. An existing one takes what is new.
     encoder: "hog", "pixels", an ONNX file, or "auto": what the pile already has, else "hog". k: the number of
-    groups, or "auto" for a guess. k, method ("graph" or "kmeans") and seed: None keeps what the pile had,
-    at first "auto", "graph" and 0. names_from="folders" takes sub-folders as names of items without one.
+    groups, "auto" for a guess, or "suggest" for one weighed at length. method: graph, kmeans, spherical,
+    soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters as in "dbscan(eps=0.5)". None
+    for k, method or seed keeps what the pile had, at first "auto", "graph" and 0.
+    names_from="folders" takes sub-folders as names of items without one.
     Killed at any moment, the pile opens and the next call goes on. `InputError` for a bad argument, before
     anything stored is changed.
     """

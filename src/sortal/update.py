@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +18,14 @@ from sortal.progress import Progress, counted
 from sortal.store import MARKS, EncoderRow, Grouping, Store, checked_name, counting
 from sortal.store.segments import sync_folder
 
+if TYPE_CHECKING:
+    from sortal.cluster import Grouped
+
 __all__ = ["Grouper", "bring_up_to_date", "rebuilt_encoder"]
 
-METHODS = ("graph", "kmeans")  # those of sortal.cluster, named here so that a typo costs no import
+# Those of sortal.cluster, named here so that a typo costs no import.
+METHODS = ("graph", "kmeans", "spherical", "soft", "kernel", "kmedoids", "dbscan")
+SKLEARN = "sklearn.cluster."
 
 LookedAt = list[tuple[int, Source, embed.Plan]]  # source id, source, what a look at it found
 
@@ -160,24 +166,50 @@ def _usable(name: str, progress: Progress) -> str | None:
 
 
 class Grouper:
-    """Groups a pile as asked, or as before; the same wish on the same items is not run twice."""
+    """Groups a pile as asked, or as before; the same wish on the same items is not run twice.
 
-    def __init__(self, k: int | str | None, method: str | None, seed: int | None) -> None:
+    `method` is a name and its parameters. k "suggest" leaves the number, and what was not asked for, to
+    `sortal.cluster.suggest`.
+    """
+
+    def __init__(
+        self, k: int | str | None, method: tuple[str, dict[str, Any]] | None, seed: int | None
+    ) -> None:
         self.asked = k, method, seed
 
     def settle(self, store: Store, encoder_id: int) -> None:
         """Take what was not asked for from the last grouping; refuse at once what cannot work."""
         k, method, seed = self.asked
         self.before = before = store.grouping(encoder_id) or store.grouping()
-        self.k = k if k is not None else before.parameters["k"] if before else "auto"
-        self.method = method or (before.method if before else "graph")
         self.seed = seed if seed is not None else before.seed if before else 0
-        if self.method not in METHODS:
+        if method is not None:
+            self.method, self.params = method
+        else:
+            self.method = before.method if before else "graph"
+            self.params = before.parameters.get("params", {}) if before else {}
+        if self.method not in METHODS and not self.method.startswith(SKLEARN):
             raise InputError(
-                f"method must be one of {', '.join(METHODS)}; got {self.method!r}: give another."
+                f"method must be one of {', '.join(METHODS)}, or {SKLEARN}NAME; got {self.method!r}: "
+                "give another."
             )
-        if self.k == "auto" and self.method != "graph":
-            raise InputError(f"{self.method} needs the number of groups: give k, or use the method graph.")
+        self.k = k if k is not None else self._k_before()
+        if self.k == "auto" and self.method in METHODS and self.method not in ("graph", "dbscan"):
+            raise InputError(
+                f"{self.method} needs the number of groups: give k, or use the method graph, "
+                "or let the data suggest it (--suggest)."
+            )
+        if self.method == "dbscan" and isinstance(self.k, int):
+            raise InputError(f"dbscan finds the number of groups itself; got k={self.k}: leave out k.")
+
+    def _k_before(self) -> int | str:
+        """The number that was asked for last, where this method takes one."""
+        before = self.before
+        if before is None or self.method == "dbscan":
+            return "auto"
+        if self.method.startswith(SKLEARN) and before.method != self.method:
+            return "auto"
+        k: int | str = before.parameters["k"]
+        return k
 
     def check_against(self, n_items: int) -> None:
         """Refuse a k that cannot work before hours of embedding, not after."""
@@ -190,8 +222,10 @@ class Grouper:
 
     def group(self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress) -> None:
         self.check_against(len(ids))
-        before = self.before
-        if before and _same(store, before, encoder_id, self.method, self.k, self.seed, ids):
+        before, said = self.before, None
+        if self.k == "suggest":
+            said = self._take_suggestion(_vectors(store, encoder_id, ids), progress)
+        if before and _same(store, before, encoder_id, self.method, self.k, self.params, self.seed, ids):
             store.make_current(before.id)
             progress.say("nothing changed: the groups stay as they are")
             return
@@ -200,20 +234,39 @@ class Grouper:
         vectors = _vectors(store, encoder_id, ids)
         start = time.perf_counter()
         progress.say(f"grouping {len(ids):,} items by {self.method}")
-        found = cluster.METHODS[self.method](vectors, self.k, self.seed)
+        found = cluster.group_by(self.method, vectors, self.k, self.seed, self.params)
+        for warning in found.evidence.get("warnings", []):
+            progress.say(f"{self.method} warns: {warning}")
         evidence = found.evidence | {"seconds": round(time.perf_counter() - start, 2)}
+        parameters: dict[str, Any] = {"k": self.k} | ({"params": self.params} if self.params else {})
         store.add_grouping(
-            encoder_id, self.method, {"k": self.k}, self.seed, evidence, ids, found.labels, found.points
-        )
-        progress.say(_n_groups(found.n_groups, self.k))
+            encoder_id, self.method, parameters, self.seed, evidence | ({"suggestion": said} if said else {}),
+            ids, found.labels, found.points,
+        )  # fmt: skip
+        progress.say(_n_groups(found, self.k))
         if before and any(act.detail.get("grouping") == before.id for act in counting(store.acts())):
             progress.say("merges and splits belonged to the old groups; names stay with their items")
 
+    def _take_suggestion(self, vectors: np.ndarray, progress: Progress) -> dict[str, Any]:
+        """Ask the data for the method, where none was asked for, and for its parameters."""
+        from sortal import cluster
 
-def _n_groups(found: int, k: int | str) -> str:
-    if k == "auto":
-        return f"{counted(found, 'group')} (a guess: k was not given)"
-    return f"{counted(found, 'group')}{' (no more can be told apart)' if found != k else ''}"
+        asked = self.asked[1]
+        progress.say("looking for what suits these data, on a sample")
+        found = cluster.suggest(vectors, methods=None if asked is None else (asked[0],), seed=self.seed)
+        for line in str(found).splitlines():
+            progress.say(line)
+        self.method, self.k = found.method, found.k
+        self.params = found.params | (asked[1] if asked else {})
+        return found.to_json()
+
+
+def _n_groups(found: "Grouped", k: int | str) -> str:
+    n, left_out = found.n_groups, int((found.labels < 0).sum())
+    outside = f", {left_out:,} items left out" if left_out else ""
+    if found.evidence["candidates"]:
+        return f"{counted(n, 'group')} (a guess: k was not given){outside}"
+    return f"{counted(n, 'group')}{' (no more can be told apart)' if k not in ('auto', n) else ''}{outside}"
 
 
 def _vectors(store: Store, encoder_id: int, ids: np.ndarray) -> np.ndarray:
@@ -233,9 +286,11 @@ def _vectors(store: Store, encoder_id: int, ids: np.ndarray) -> np.ndarray:
 
 
 def _same(
-    store: Store, before: Grouping, encoder_id: int, method: str, k: int | str, seed: int, ids: np.ndarray
-) -> bool:
-    if (before.encoder, before.method, before.parameters["k"], before.seed) != (encoder_id, method, k, seed):
+    store: Store, before: Grouping, encoder_id: int, method: str, k: int | str, params: dict[str, Any],
+    seed: int, ids: np.ndarray,
+) -> bool:  # fmt: skip
+    made = before.parameters["k"], before.parameters.get("params", {})
+    if (before.encoder, before.method, *made, before.seed) != (encoder_id, method, k, params, seed):
         return False
     column = store.column("labels", before.id)
     return column is not None and np.array_equal(column.item_ids, ids)

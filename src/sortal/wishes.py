@@ -1,9 +1,11 @@
 """What `organize` and `Pile` are asked for, checked before anything is read or written."""
 
+import json
 import os
+import re
 from numbers import Integral
 from pathlib import Path
-from typing import TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
 from sortal import embed
 from sortal.data import NamesFrom, Source, open_source, shown
@@ -20,6 +22,7 @@ __all__ = [
     "given_source",
     "is_whole",
     "place_of",
+    "read_method",
 ]
 
 
@@ -73,11 +76,59 @@ def check_is_of(store: Store, source: Source) -> None:
 
 
 def checked_grouper(k: int | str | None, method: str | None, seed: int | None) -> Grouper:
-    if not (k is None or k == "auto" or (is_whole(k) and k >= 1)):
-        raise InputError(f"k must be a whole number of at least 1, or 'auto'; got {k!r}.")
+    if not (k is None or k in ("auto", "suggest") or (is_whole(k) and k >= 1)):
+        raise InputError(f"k must be a whole number of at least 1, 'auto' or 'suggest'; got {k!r}.")
     if seed is not None:
         check_seed(seed)
-    return Grouper(k if k is None or k == "auto" else int(k), method, None if seed is None else int(seed))
+    return Grouper(
+        k if k is None or isinstance(k, str) else int(k),
+        None if method is None else read_method(method),
+        None if seed is None else int(seed),
+    )
+
+
+def read_method(text: str) -> tuple[str, dict[str, Any]]:
+    """A way to group with its parameters: "dbscan", "dbscan(eps=0.5)", "sklearn.cluster.HDBSCAN(...)".
+
+    Values are JSON: numbers, true, false, null, text in double quotes (a single word needs none), lists.
+    Whether the method knows them is for the method to say.
+    """
+    form = re.fullmatch(r"([\w.]+)(?:\((.*)\))?", text.strip(), re.DOTALL)
+    if form is None:
+        raise InputError(f"method must be written NAME or NAME(key=value, ...); got {text[:60]!r}.")
+    params: dict[str, Any] = {}
+    rest = (form[2] or "").strip()
+    while rest:
+        key = re.match(r"([A-Za-z_]\w*)\s*=\s*", rest)
+        if key is None:
+            raise InputError(
+                f"parameters of a method must be key=value, with commas between; got {rest[:60]!r}."
+            )
+        params[key[1]], rest = _value(rest[key.end() :])
+        if rest and not rest.startswith(","):
+            raise InputError(f"parameters of a method must have commas between; got {rest[:60]!r}.")
+        rest = rest[1:].strip()
+    return form[1], params
+
+
+def _value(text: str) -> tuple[Any, str]:
+    """The JSON value or single word that `text` starts with, and what follows."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+        json.dumps(value, allow_nan=False)  # Python's reader takes NaN, and 1e999 as infinity
+    except ValueError:
+        value, end = None, 0
+    follows = text[end:].strip()
+    if end and (not follows or follows[0] == ","):
+        if isinstance(value, dict):
+            raise InputError(
+                "a parameter must be a number, true, false, null, text or a list; got an object."
+            )
+        return value, follows
+    word = re.match(r"[^\s,()\[\]{}\"=]+(?=\s*(,|$))", text)
+    if word is None:
+        raise InputError(f"a parameter's value must be JSON or a single word; got {text[:60]!r}.")
+    return word[0], text[word.end() :].strip()
 
 
 def check_seed(seed: int) -> None:

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sortal.cluster import KMeans, kmeans, matched_accuracy
+from sortal.cluster import KMeans, center_margins, kmeans, matched_accuracy
 from sortal.errors import InputError
 
 WORKED = np.array([[2.0, 3], [3, 3], [6, 5], [8, 8]])
@@ -85,9 +85,11 @@ def test_sparse_and_mapped_rows_give_what_dense_rows_give(tmp_path):
     x.tofile(tmp_path / "x")
     mapped = np.memmap(tmp_path / "x", np.float32, "r", shape=x.shape)
     dense = kmeans(x, x[:10])
-    for other in (kmeans(csr_matrix(x), x[:10]), kmeans(mapped, x[:10])):
-        assert np.array_equal(dense.labels, other.labels)
-        assert np.array_equal(dense.centers, other.centers)
+    sparse, mapped = kmeans(csr_matrix(x), x[:10]), kmeans(mapped, x[:10])
+    assert np.array_equal(dense.labels, sparse.labels)
+    assert np.array_equal(dense.labels, mapped.labels)
+    assert np.array_equal(dense.centers, mapped.centers)
+    np.testing.assert_allclose(dense.centers, sparse.centers, atol=2e-6)  # the last bit of 16 in float32
 
 
 def test_agrees_with_scikit_learn_from_the_same_start():
@@ -154,6 +156,90 @@ def test_huge_numbers_are_grouped_without_a_word(dtype, scale):
 def test_squared_distances_beyond_float64_are_refused(init):
     with pytest.raises(InputError, match=r"squared distances.*span 1e\+145; got 2e\+300 to 8e\+300"):
         KMeans(2, init=init, random_state=0).fit(WORKED * 1e300)
+
+
+def test_the_fit_is_explained():
+    x = make_blobs(500, 4, centers=5, cluster_std=4, random_state=0)[0]
+    seen = []
+    result = kmeans(x, x[:5], tol=0.0, callback=seen.append)
+    assert result.stopped == "labels"
+    assert [step.n_changed for step in seen] == [step.n_changed for step in result.history]
+    assert result.history[0].n_changed == 500
+    assert result.history[-1].n_changed == 0
+    assert kmeans(x, x[:5], max_iter=2, tol=0.0).stopped == "max_iter"
+    assert kmeans(x, x[:5], tol=1.0).stopped == "tol"
+    margins = center_margins(x, result.centers)
+    distances = np.sort(cdist(x, result.centers), axis=1)
+    np.testing.assert_allclose(margins, distances[:, 1] - distances[:, 0])
+
+
+def test_what_a_callback_raises_ends_the_fit():
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kmeans(WORKED, WORKED[:2], callback=stop)
+
+
+@pytest.mark.parametrize("std", [0.5, 8])  # with bounds, and without
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_labels_are_those_of_brute_force_after_every_iteration(std, dtype):
+    x, blob = make_blobs(5100, 64, centers=30, cluster_std=std, random_state=0)
+    start = centers = x[np.argsort(blob, kind="stable").reshape(30, -1)[:, :2].ravel()].astype(dtype)
+    x = x.astype(dtype)
+    for step in range(6):
+        found = kmeans(x, start, max_iter=step + 1, tol=0.0)
+        labels = cdist(x.astype(np.float64), centers.astype(np.float64)).argmin(axis=1)
+        assert np.bincount(labels, minlength=60).all()
+        centers = np.array([x[labels == c].mean(axis=0, dtype=np.float64) for c in range(60)]).astype(dtype)
+        brute = cdist(x.astype(np.float64), centers.astype(np.float64)).argmin(axis=1)
+        np.testing.assert_allclose(found.centers, centers, rtol=1e-4, atol=1e-5)  # order of a sum in float32
+        assert np.array_equal(found.labels, brute)
+
+
+def test_a_heavy_row_that_left_leaves_nothing_behind():
+    x = np.array([[0.0], [1], [2], [3], [9], [10], [30]])
+    weights = np.array([1, 1, 1, 1, 1e20, 1, 1])
+    result = kmeans(x, np.array([[1.0], [8], [500]]), sample_weight=weights, tol=0.0)
+    for c in range(3):
+        own = result.labels == c
+        assert result.centers[c, 0] == pytest.approx(np.average(x[own, 0], weights=weights[own]), rel=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1024.0])  # exact in float64, so nothing may change
+def test_relabelling_permuting_and_translating_change_nothing(shift):
+    x = np.round(make_blobs(300, 3, centers=4, cluster_std=3, random_state=3)[0] * 64) / 64
+    order = np.random.default_rng(0).permutation(300)
+    one = kmeans(x, x[:4], tol=0.0)
+    other = kmeans(x[order] + shift, x[[3, 2, 1, 0]] + shift, tol=0.0)
+    assert np.array_equal(3 - one.labels[order], other.labels)
+    np.testing.assert_allclose(one.centers[::-1] + shift, other.centers, rtol=1e-12)
+
+
+def test_threads_change_no_bit(monkeypatch):
+    x = make_blobs(40_000, 64, centers=40, random_state=0)[0].astype(np.float32)
+    results = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        results.append(kmeans(x, x[:40]))
+    assert np.array_equal(results[0].centers, results[1].centers)
+    assert results[0].history == results[1].history
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_first_bad_number_is_named(value):
+    x = WORKED.copy()
+    x[2, 1] = value
+    for fit in (KMeans(2).fit, lambda x: kmeans(x, WORKED[:2])):
+        with pytest.raises(InputError, match="row 2, column 1"):
+            fit(x)
+
+
+def test_verbose_says_why_it_stopped(capsys):
+    KMeans(2, random_state=0, tol=0, verbose=1).fit(WORKED)
+    said = capsys.readouterr().out
+    assert "Iteration 0, inertia" in said
+    assert "strict convergence" in said
 
 
 def test_integers_are_taken_as_float64():

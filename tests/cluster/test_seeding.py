@@ -1,9 +1,14 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from scipy.stats import chisquare
+from scipy.spatial.distance import cdist
+from scipy.stats import chisquare, ks_2samp
+from sklearn.cluster import kmeans_plusplus as peer
+from sklearn.datasets import make_blobs
 
-from sortal.cluster import kmeans_plusplus
+from sortal.cluster import kmeans_parallel, kmeans_plusplus
 from sortal.errors import InputError
 
 X = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0]])
@@ -15,13 +20,13 @@ def test_the_second_row_is_drawn_by_squared_distance(offset, weights):
     rng = np.random.RandomState(0)
     pairs = [
         kmeans_plusplus(X + offset, 2, sample_weight=weights, random_state=rng, n_local_trials=1)[1]
-        for _ in range(4000)
+        for _ in range(1500)
     ]
     counts = np.zeros((5, 5))
     np.add.at(counts, tuple(np.array(pairs).T), 1)
     w = np.ones(5) if weights is None else np.array(weights)
     reach = w * ((X[:, None] - X) ** 2).sum(axis=2)
-    expected = (w / w.sum())[:, None] * reach / reach.sum(axis=1, keepdims=True) * 4000
+    expected = (w / w.sum())[:, None] * reach / reach.sum(axis=1, keepdims=True) * 1500
     possible = expected > 0
     assert counts[~possible].sum() == 0
     assert chisquare(counts[possible], expected[possible]).pvalue > 1e-3  # one seed, fixed
@@ -65,3 +70,183 @@ def test_more_clusters_than_samples():
 def test_what_cannot_be_drawn_from_is_said(x, k, more, message):
     with pytest.raises(InputError, match=message):
         kmeans_plusplus(x, k, **more)
+
+
+def sequences(x, k, weights=None):
+    """The probability of each sequence of k rows by plain k-means++, in float64."""
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, float)
+    reach = ((x[:, None] - x) ** 2).sum(axis=2)
+    found = {}
+
+    def extend(index, nearest, probability):
+        if len(index) == k:
+            found[index] = probability
+            return
+        mass = w * nearest
+        for i in np.flatnonzero(mass):
+            extend((*index, int(i)), np.minimum(nearest, reach[i]), probability * mass[i] / mass.sum())
+
+    for i in np.flatnonzero(w):
+        extend((int(i),), reach[i], w[i] / w.sum())
+    return found
+
+
+def agrees(drawn, expected):
+    n = len(drawn)
+    counts = dict.fromkeys(expected, 0)
+    for index in drawn:
+        counts[tuple(int(i) for i in index)] += 1  # a KeyError is a sequence that cannot be
+    likely = [key for key in expected if expected[key] * n >= 5]
+    seen = [counts[key] for key in likely]
+    due = [expected[key] * n for key in likely]
+    return chisquare([*seen, n - sum(seen)], [*due, n - sum(due)]).pvalue > 1e-3  # one seed, fixed
+
+
+ROWS = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0], [9, -2]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 1e6])
+@pytest.mark.parametrize("weights", [None, [1.0, 2, 0.5, 1, 0, 0.1]])
+def test_whole_sequences_have_exactly_their_probability(dtype, offset, weights):
+    """Equal rows, weights, and an offset that costs a float32 product all its digits."""
+    x = (ROWS + offset).astype(dtype)
+    rng = np.random.RandomState(0)
+    drawn = [
+        kmeans_plusplus(x, 3, sample_weight=weights, random_state=rng, n_local_trials=1)[1]
+        for _ in range(1000)
+    ]
+    assert agrees(drawn, sequences(ROWS, 3, weights=weights))
+
+
+@pytest.mark.slow
+def test_rejection_draws_as_sequential_sampling_does():
+    """Rows enough that distances go stale and candidates are turned away, and groups far apart."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(40, 3)) + 30 * c for c in np.eye(3)]).astype(np.float32)
+    reach = ((x[:, None] - x) ** 2).sum(axis=2, dtype=np.float64)
+    draw = np.random.RandomState(0)
+
+    def plain(k):
+        index = [draw.randint(len(x))]
+        while len(index) < k:
+            mass = reach[index].min(axis=0)
+            index.append(draw.choice(len(x), p=mass / mass.sum()))
+        return index
+
+    def costs_and_counts(starts):
+        costs = [reach[list(start)].min(axis=0).sum() for start in starts]
+        return np.array(costs), np.bincount(np.concatenate(starts), minlength=len(x))
+
+    n = 1500
+    ours, our_counts = costs_and_counts(
+        [kmeans_plusplus(x, 8, random_state=draw, n_local_trials=1)[1] for _ in range(n)]
+    )
+    theirs, their_counts = costs_and_counts([plain(8) for _ in range(n)])
+    assert ks_2samp(ours, theirs).pvalue > 1e-3
+    spread = np.sqrt(np.maximum(our_counts + their_counts, 1))
+    assert np.abs((our_counts - their_counts) / spread).max() < 4.5  # of 120 rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_trials", [2, 4])
+def test_greedy_draws_have_exactly_their_probability(n_trials):
+    """Of n independent draws the one that leaves the least cost, the first among equals."""
+    x = ROWS[[0, 2, 3, 5]]
+    reach = ((x[:, None] - x) ** 2).sum(axis=2)
+    expected = {}
+    for first in range(4):
+        cost = np.minimum(reach[first], reach).sum(axis=1)
+        share = reach[first] / reach[first].sum()
+        for i in np.flatnonzero(share):
+            as_good, worse = share[cost == cost[i]].sum(), share[cost > cost[i]].sum()
+            best = (as_good + worse) ** n_trials - worse**n_trials
+            expected[first, int(i)] = best * share[i] / as_good / 4
+    rng = np.random.RandomState(0)
+    drawn = [kmeans_plusplus(x, 2, random_state=rng, n_local_trials=n_trials)[1] for _ in range(1500)]
+    assert agrees(drawn, expected)
+
+
+def test_greedy_costs_what_scikit_learns_does():
+    x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+
+    def costs(seed_rows):
+        starts = [seed_rows(x, 20, random_state=seed)[0] for seed in range(80)]
+        return [((x[:, None] - start) ** 2).sum(axis=2).min(axis=1).sum() for start in starts]
+
+    assert ks_2samp(costs(kmeans_plusplus), costs(peer)).pvalue > 1e-2
+
+
+@pytest.mark.parametrize("n_trials", [1, None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-44, 1e-30, 1.0, 3e37])
+def test_any_scale_takes_all_distinct_rows(n_trials, dtype, scale):
+    x = np.repeat((np.arange(1, 6)[:, None] * scale).astype(dtype), 3, axis=0)
+    for seed in range(5):
+        start, index = kmeans_plusplus(x, 5, random_state=seed, n_local_trials=n_trials)
+        assert len(np.unique(start)) == 5
+        assert np.array_equal(start, x[index])
+
+
+@pytest.mark.parametrize("n_trials", [1, None])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (6, 1), (5, 70_000)])
+def test_odd_shapes(n_trials, shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    for seed_rows in (partial(kmeans_plusplus, n_local_trials=n_trials), kmeans_parallel):
+        _, index = seed_rows(x, len(x), random_state=0)
+        assert sorted(index) == list(range(len(x)))
+        constant = np.full(shape, 7.0)
+        assert len(seed_rows(constant, len(x), random_state=0)[0]) == len(x)
+
+
+@pytest.mark.parametrize("n_trials", [1, None])
+def test_rows_without_weight_are_never_taken(n_trials):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    weights = np.arange(60) % 2
+    for seed_rows in (partial(kmeans_plusplus, n_local_trials=n_trials), kmeans_parallel):
+        for seed in range(20):
+            _, index = seed_rows(x, 30, sample_weight=weights, random_state=seed)
+            assert sorted(index) == list(range(1, 60, 2))
+
+
+def test_the_number_of_threads_changes_no_row(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+    for seed_rows in (partial(kmeans_plusplus, n_local_trials=1), kmeans_plusplus, kmeans_parallel):
+        found = []
+        for threads in ("1", "2"):
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
+            found.append(seed_rows(x, 50, random_state=0)[1])
+        assert np.array_equal(*found)
+
+
+def test_a_seed_gives_one_answer_for_float32_float64_and_sparse_rows():
+    x = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
+    for seed_rows in (partial(kmeans_plusplus, n_local_trials=1), kmeans_plusplus, kmeans_parallel):
+        index = seed_rows(x, 20, random_state=0)[1]
+        for same in (x.astype(np.float64), csr_matrix(x)):
+            assert np.array_equal(seed_rows(same, 20, random_state=0)[1], index)
+
+
+def test_kmeans_parallel_costs_no_more_than_plain():
+    x = make_blobs(3000, 5, centers=40, cluster_std=0.5, random_state=0)[0]
+
+    def mean_cost(seed_rows):
+        starts = [seed_rows(x, 40, random_state=seed)[0] for seed in range(8)]
+        return np.mean([cdist(x, start, "sqeuclidean").min(axis=1).sum() for start in starts])
+
+    plain = mean_cost(partial(kmeans_plusplus, n_local_trials=1))
+    assert mean_cost(kmeans_parallel) < plain
+    few = partial(kmeans_parallel, oversampling=0.05, n_rounds=1)  # k-means++ has to go on
+    assert mean_cost(few) < 1.5 * plain
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"oversampling": 0}, "oversampling must be a finite number above 0; got 0"),
+        ({"n_rounds": 0}, "n_rounds must be an integer of at least 1; got 0"),
+    ],
+)
+def test_what_kmeans_parallel_cannot_do_is_said(change, message):
+    with pytest.raises(InputError, match=message):
+        kmeans_parallel(X, 2, **change)

@@ -104,7 +104,7 @@ def test_a_source_that_is_none_leaves_a_pile_alone(what, tmp_path, unchanged):
         ({"k": True}, "k must be a whole number"),
         ({"k": "many"}, "k must be a whole number"),
         ({"k": 301}, "got k=301 for 300 items"),
-        ({"method": "dbscan"}, "method must be one of graph, kmeans"),
+        ({"method": "optics"}, "method must be one of graph, kmeans"),
         ({"seed": -1}, "seed must be"),
         ({"seed": 2**32}, "seed must be"),
         ({"seed": 0.5}, "seed must be"),

@@ -17,6 +17,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "organize": "organize",
     "show": "show",
+    "compare": "compare",
     "name": "naming",
     "unname": "naming",
     "none": "naming",
@@ -26,6 +27,8 @@ COMMANDS = {
     "export": "naming",
     "train": "train",
     "predict": "predict",
+    "cluster": "cluster",
+    "quantize": "quantize",
     "doctor": "doctor",
     "completion": "completion",
 }

@@ -4,26 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sortal.cli.method import METHOD, PARAM, SUGGEST, Number, method_text, wanted_k
 from sortal.progress import counted
 
 if TYPE_CHECKING:
     from sortal.pile import Pile
 
 STOPPED = "stopped; what was finished is stored, the same command goes on from there."
-
-
-class Number(click.ParamType[int | str]):
-    """A number of groups, or "auto"."""
-
-    name = "number|auto"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if value == "auto" or isinstance(value, int):
-            return value
-        try:
-            return int(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is neither a whole number nor auto", param, ctx)
 
 
 @click.command()
@@ -36,7 +23,9 @@ class Number(click.ParamType[int | str]):
     help="An ONNX file's size, crop, resample, range, mean, std, channels, layout, output.",
 )
 @click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
-@click.option("--method", type=click.Choice(["graph", "kmeans"]), help="How to group.  [default: graph]")
+@METHOD
+@PARAM
+@SUGGEST
 @click.option("--seed", type=int, help="Same seed, same groups.  [default: 0]")
 @click.option(
     "--names-from", type=click.Choice(["folders"]), help="Take sub-folders as names of their items."
@@ -49,6 +38,8 @@ def organize(
     preprocess: str | None,
     k: int | str | None,
     method: str | None,
+    params: tuple[str, ...],
+    suggested: bool,
     seed: int | None,
     names_from: str | None,
     as_json: bool,
@@ -61,6 +52,8 @@ def organize(
     \b
     sortal organize photos/
     sortal organize photos.sortal -k 12
+    sortal organize photos.sortal --suggest
+    sortal organize photos.sortal --method sklearn.cluster.HDBSCAN --param min_cluster_size=20
     sortal organize photos/ --encoder net.onnx --preprocess range=255,mean=128,std=128
     """
     from sortal import pile as library
@@ -69,11 +62,12 @@ def organize(
     from sortal.data import shown
     from sortal.embed import Preprocess
 
+    asked, number = method_text(method, params), wanted_k(k, suggested)
     wanted = None if preprocess is None else Preprocess.from_json(_pairs(preprocess), where="--preprocess")
     try:
         with progress() as shower:
             pile = library.organize(
-                source, into, encoder=encoder, preprocess=wanted, k=k, method=method, seed=seed,
+                source, into, encoder=encoder, preprocess=wanted, k=number, method=asked, seed=seed,
                 names_from=names_from, progress=shower,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -93,6 +87,8 @@ def _found(pile: "Pile") -> str:
     """Items are fewer than files where some are copies of others or could not be read."""
     copies = sum(len(paths) - 1 for paths in pile.all_paths)
     parts = [f"{counted(len(pile), 'item')} in {counted(len(pile.groups), 'group')}"]
+    if left_out := int((pile.labels < 0).sum()):
+        parts[0] += f", {left_out:,} of them left out"
     if copies:
         parts.append(f"{counted(copies, 'file')} more {'is a copy' if copies == 1 else 'are copies'}")
     if pile.quarantine:

@@ -28,9 +28,12 @@ def summary_shape(pile: Pile) -> dict[str, Any]:
         "encoder": {"name": pile.encoder.name, "digest": pile.encoder.digest, "dim": pile.encoder.dim},
         "method": grouping.method if grouping else None,
         "k": grouping.parameters["k"] if grouping else None,
+        "params": grouping.parameters.get("params", {}) if grouping else {},
         "seed": grouping.seed if grouping else None,
         "n_groups": len(pile.groups),
+        "left_out": int((pile.labels < 0).sum()),
         "candidates": grouping.evidence["candidates"] if grouping else [],
+        "suggestion": grouping.evidence.get("suggestion") if grouping else None,
     }
 
 

@@ -1,178 +1,115 @@
 """Hard k-means: the function, then the estimator over it."""
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from itertools import count
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import issparse
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from sortal.arrays import Labels
+from sortal.cluster.descent import (
+    KMeansResult,
+    KMeansStep,
+    check_start,
+    checked_weights,
+    descend,
+    refuse_nonfinite,
+)
 from sortal.cluster.rows import checked_rows, dense_rows, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
-from sortal.kernels import map_blocks, nearest_center, one_blas_thread
+from sortal.kernels import (
+    map_blocks,
+    nearest_labels,
+    nearest_labels_sparse,
+    one_blas_thread,
+    squared_to_center,
+    squared_to_center_sparse,
+)
 
-__all__ = ["KMeans", "KMeansResult", "kmeans"]
-
-
-@dataclass(frozen=True)
-class KMeansResult:
-    """What `kmeans` found."""
-
-    labels: Labels  # int32
-    centers: np.ndarray  # k x d, in the type of x
-    inertia: float  # weighted sum of squared distances to the nearest center
-    n_iter: int
-    inertia_history: tuple[float, ...]  # of each assignment; never rises
+__all__ = ["KMeans", "KMeansResult", "center_margins", "kmeans"]
 
 
 def kmeans(
-    x: Any, start: Any, *, sample_weight: Any = None, max_iter: int = 300, tol: float = 1e-4
+    x: Any,
+    start: Any,
+    *,
+    sample_weight: Any = None,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    callback: Callable[[KMeansStep], object] | None = None,
 ) -> KMeansResult:
     """Move the centers `start` (k x d) downhill until no label changes or they move less than `tol`.
 
-    `x` is n x d, float32 or float64 (integers are taken as float64), dense (a memory map too) or CSR. `tol`
-    counts in mean variances of the columns of `x`, as scikit-learn's. Deterministic: the same `x` and `start`
-    give the same bits. A tie goes to the lowest number; an empty cluster takes the point farthest from its
-    center. Sums run in float64. `InputError` where shapes do not match or squared distances are not finite.
+    `x` is n x d, float32 or float64 (integers are taken as float64), dense (a memory map too, read in blocks)
+    or CSR. `tol` counts in mean variances of the columns of `x`, as scikit-learn's. Deterministic: the same
+    `x` and `start` give the same bits. A tie goes to the lowest number; an empty cluster takes the point
+    farthest from its center. Sums run in float64. `callback` sees each step; what it raises ends the fit.
+    `InputError` where shapes do not match, or numbers or squared distances are not finite.
 
     Source: Lloyd 1982. Where we differ: after the last move labels are assigned once more, so `labels`
     always belong to `centers`.
     """
     x = checked_rows("x", x, or_sparse=True)
     start = checked_rows("start", start).astype(x.dtype)
-    if not (start.shape[1] == x.shape[1] and len(start) <= x.shape[0]):
-        raise InputError(
-            f"start must hold at most one center for each of the {x.shape[0]} rows of x, of "
-            f"{x.shape[1]} numbers each; got shape {start.shape}."
-        )
+    check_start(x, start)
+    refuse_nonfinite("x", x)
     refuse_overflow("x with start", x, start)
+    weights = checked_weights(sample_weight, x.shape[0])
     with one_blas_thread():
-        return _descend(x, start, _weights(sample_weight, x.shape[0]), max_iter, tol)
+        return descend(x, start, weights, max_iter, tol, callback, lambda means: means)
 
 
-def _weights(sample_weight: Any, n: int) -> np.ndarray:
-    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n,) or not ((weights >= 0) & (weights < np.inf)).all():
-        raise InputError(
-            f"sample_weight must be a finite number of at least 0 for each of the {n} rows; "
-            f"got shape {weights.shape}, least {weights.min(initial=np.inf):g}."
-        )
-    return weights
+def _nearest(x: Any, centers: np.ndarray) -> np.ndarray:
+    return nearest_labels_sparse(x, centers) if issparse(x) else nearest_labels(x, centers)
 
 
-def _descend(x: Any, centers: np.ndarray, weights: np.ndarray, max_iter: int, tol: float) -> KMeansResult:
-    origin = centers.mean(axis=0, dtype=np.float64)  # sums of differences keep digits that a huge offset eats
-    running = _Sums(x, weights, origin, len(centers))
-    allowed = tol * _mean_variance(x, origin) if tol else 0.0
-    labels, squared = _assign(x, centers)
-    history = [float(weights @ squared)]
-    n_iter = 0
-    while n_iter < max_iter:
-        n_iter += 1
-        labels = _fill_empty(labels, squared, weights, len(centers))
-        previous, centers = centers, running.means(labels, centers)
-        new_labels, new_squared = _assign(x, centers)
-        inertia = float(weights @ new_squared)
-        if inertia > history[-1]:  # by rounding only: no better place is left
-            centers = previous
-            labels, squared = _assign(x, centers)
-            break
-        unchanged = np.array_equal(new_labels, labels)
-        labels, squared = new_labels, new_squared
-        history.append(inertia)
-        moved = float(((centers.astype(np.float64) - previous) ** 2).sum())
-        if unchanged or moved <= allowed:
-            break
-    return KMeansResult(labels, centers, history[-1], n_iter, tuple(history))
+def _squared(x: Any, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    measure = squared_to_center_sparse if issparse(x) else squared_to_center
+    return measure(x, centers, labels)
 
 
-class _Sums:
-    """Weighted sums of the rows of each cluster, updated for the rows whose label changed."""
+def center_margins(x: Any, centers: Any) -> np.ndarray:
+    """How much farther the second center of each row is than its nearest (float64, n): 0 is a tie.
 
-    def __init__(self, x: Any, weights: np.ndarray, origin: np.ndarray, k: int) -> None:
-        self.x, self.weights, self.origin, self.k = x, weights, origin, k
-        self.labels = np.full(x.shape[0], -1, np.int32)
-        self.sums = np.zeros((k, x.shape[1]))
+    Rows of small margin are in doubt. One center leaves none: infinity.
+    """
+    x, centers = checked_rows("x", x, or_sparse=True), checked_rows("centers", centers)
+    if len(centers) == 1:
+        return np.full(x.shape[0], np.inf)
+    wide = centers.astype(np.float64)
 
-    def means(self, labels: np.ndarray, centers: np.ndarray) -> np.ndarray:
-        """The mean of each cluster; a cluster without weight keeps its center."""
-        changed = np.flatnonzero(labels != self.labels)
-        for rows in np.split(changed, range(4096, len(changed), 4096)):
-            self._move(rows, labels[rows])
-        mass = np.bincount(labels, self.weights, self.k)
-        self.labels[:] = labels
-        filled = mass > 0
-        means = centers.copy()
-        means[filled] = self.sums[filled] / mass[filled, None] + self.origin
-        return means
+    def margin(rows: slice) -> np.ndarray:
+        nearest = np.partition(cdist(dense_rows(x, rows), wide), 1, axis=1)
+        return nearest[:, 1] - nearest[:, 0]
 
-    def _move(self, rows: np.ndarray, to: np.ndarray) -> None:
-        values = dense_rows(self.x, rows).astype(np.float64) - self.origin
-        came = self.labels[rows]
-        old = came >= 0
-        sign = np.concatenate([self.weights[rows], -self.weights[rows[old]]])
-        cluster = np.concatenate([to, came[old]])
-        place = np.concatenate([np.arange(len(rows)), np.flatnonzero(old)])
-        self.sums += csr_matrix((sign, (cluster, place)), shape=(self.k, len(rows))) @ values
-
-
-def _fill_empty(labels: np.ndarray, squared: np.ndarray, weights: np.ndarray, k: int) -> np.ndarray:
-    """Labels in which each cluster without weight has taken the farthest point that leaves no other empty."""
-    mass = np.bincount(labels, weights, k)
-    empty = np.flatnonzero(mass == 0)
-    if not empty.size:
-        return labels
-    labels = labels.copy()
-    members = np.bincount(labels[weights > 0], minlength=k)
-    far = iter(np.argsort(-(squared * (weights > 0)), kind="stable"))
-    for cluster in empty:
-        for point in far:
-            if squared[point] == 0 or weights[point] == 0:
-                return labels  # fewer distinct points than clusters
-            if members[labels[point]] > 1:
-                members[labels[point]] -= 1
-                labels[point] = cluster
-                break
-    return labels
-
-
-def _assign(x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not issparse(x):
-        return nearest_center(x, centers)
-    parts = [nearest_center(rows, centers) for rows in _dense_blocks(x)]
-    return np.concatenate([labels for labels, _ in parts]), np.concatenate([squared for _, squared in parts])
-
-
-def _mean_variance(x: Any, origin: np.ndarray) -> float:
-    total, squares = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for rows in _dense_blocks(x):
-        shifted = rows - origin
-        total += shifted.sum(axis=0)
-        squares += np.einsum("nd,nd->d", shifted, shifted)
-    return float(np.mean(squares / x.shape[0] - (total / x.shape[0]) ** 2))
-
-
-def _dense_blocks(x: Any) -> Iterator[np.ndarray]:
-    block = max(16, 2**21 // x.shape[1])
-    return (dense_rows(x, slice(at, at + block)) for at in range(0, x.shape[0], block))
+    return np.concatenate(list(map_blocks(margin, x.shape[0], max(1, 2**20 // max(centers.shape)))))
 
 
 def _distances(x: Any, centers: np.ndarray) -> np.ndarray:
-    """By differences in float64: the expanded square would contradict `_assign` where an offset is huge."""
+    """By differences in float64: the expanded square would contradict `_nearest` where an offset is huge."""
     wide = centers.astype(np.float64)
     parts = map_blocks(
-        lambda rows: cdist(dense_rows(x, rows), wide), x.shape[0], max(16, 2**18 // x.shape[1])
+        lambda rows: cdist(dense_rows(x, rows), wide).astype(x.dtype),
+        x.shape[0],
+        max(16, 2**18 // max(wide.shape)),
     )
-    return np.concatenate(list(parts)).astype(x.dtype)
+    return np.concatenate(list(parts))
+
+
+WHY = {
+    "labels": "strict convergence, no label changed",
+    "tol": "center shift {shift:g} within tolerance",
+    "max_iter": "max_iter was reached",
+    "rounding": "no better place is left",
+}
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -190,6 +127,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         As `sklearn.cluster.KMeans`.
     inertia_history_ : tuple of float
         The cost after each assignment of the best start; it never rises.
+    history_ : tuple of KMeansStep
+        The same with how many labels changed and how far the centers moved.
+    stopped_ : str
+        Why the best start stopped: "labels", "tol", "max_iter" or "rounding".
     """
 
     def __init__(
@@ -228,26 +169,50 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KMeans":
         """Find the centers: the best of `n_init` starts. `y` is ignored."""
         X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], accept_large_sparse=False
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            accept_large_sparse=False,
+            ensure_all_finite=False,  # `refuse_nonfinite` names the place
         )
         self._check_parameters(X.shape[0])
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        refuse_nonfinite("X", X)
+        refuse_overflow("X", X)
+        X = self._prepared(X)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         rng = check_random_state(self.random_state)
-        best: KMeansResult | None = None
-        for run in range(self._n_starts()):
-            start = self._start(X, weights, rng)
-            result = kmeans(X, start, sample_weight=weights, max_iter=self.max_iter, tol=self.tol)
-            if self.verbose:
-                print(f"Start {run}: inertia {result.inertia} after {result.n_iter} iterations.")  # noqa: T201
-            if best is None or result.inertia < best.inertia:
-                best = result
-        assert best is not None
+        self._n_init = self._n_starts()
+        with one_blas_thread():
+            runs = (self._run(X, weights, rng) for _ in range(self._n_init))
+            best = min(runs, key=lambda run: run.inertia)
         self._keep(best)
         return self
 
+    def _run(self, X: Any, weights: np.ndarray | None, rng: Any) -> KMeansResult:
+        start = self._start(X, weights, rng)
+        steps = count()
+
+        def report(step: KMeansStep) -> None:
+            print(f"Iteration {next(steps)}, inertia {step.inertia}.")  # noqa: T201
+
+        if self.verbose:
+            print("Initialization complete")  # noqa: T201
+        result = self._descend(X, start, weights, report if self.verbose else None)
+        if self.verbose:
+            why = WHY[result.stopped].format(shift=result.history[-1].shift)
+            print(f"Converged at iteration {result.n_iter - 1}: {why}.")  # noqa: T201
+        return result
+
+    def _descend(self, X: Any, start: np.ndarray, weights: np.ndarray | None, callback: Any) -> KMeansResult:
+        return descend(X, start, weights, int(self.max_iter), float(self.tol), callback, lambda means: means)
+
     def _keep(self, best: KMeansResult) -> None:
-        self.labels_, self.cluster_centers_ = best.labels, best.centers
-        self.inertia_, self.n_iter_, self.inertia_history_ = best.inertia, best.n_iter, best.inertia_history
+        self.labels_, self.cluster_centers_, self.stopped_ = best.labels, best.centers, best.stopped
+        self.inertia_, self.n_iter_, self.history_ = best.inertia, best.n_iter, best.history
+        self.inertia_history_ = best.inertia_history
         found = len(np.unique(best.labels))
         if found < self.n_clusters:
             warnings.warn(
@@ -259,7 +224,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def predict(self, X: Any) -> np.ndarray:
         """The nearest center of each row of X."""
-        return _assign(self._checked(X), self.cluster_centers_)[0]
+        return _nearest(self._checked(X), self.cluster_centers_)
 
     def transform(self, X: Any) -> np.ndarray:
         """The distance from each row of X to each center, (n, k)."""
@@ -269,28 +234,42 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """Minus the cost of X against the centers. `y` is ignored."""
         X = self._checked(X)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        with one_blas_thread():
-            return -float(weights @ _assign(X, self.cluster_centers_)[1])
+        squared = _squared(X, self.cluster_centers_, _nearest(X, self.cluster_centers_))
+        return -float(weights @ squared)
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(
+        X = validate_data(
             self,
             X,
             accept_sparse="csr",
             reset=False,
             dtype=[self.cluster_centers_.dtype],
             accept_large_sparse=False,
+            ensure_all_finite=False,
         )
+        refuse_nonfinite("X", X)
+        return self._prepared(X)
+
+    def _prepared(self, X: Any) -> Any:
+        """The rows that are grouped: X itself here."""
+        return X
 
     def _n_starts(self) -> int:
         if not isinstance(self.init, str) and not callable(self.init):
+            if self.n_init not in ("auto", 1):
+                warnings.warn(
+                    "Explicit initial center position passed: performing only one init in "
+                    f"{type(self).__name__} instead of n_init={self.n_init}.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
             return 1
         if self.n_init == "auto":
             return 1 if isinstance(self.init, str) and self.init == "k-means++" else 10
         return int(self.n_init)
 
-    def _start(self, X: Any, weights: np.ndarray, rng: Any) -> np.ndarray:
+    def _start(self, X: Any, weights: np.ndarray | None, rng: Any) -> np.ndarray:
         if callable(self.init):
             start = self.init(X, self.n_clusters, random_state=rng)
         elif not isinstance(self.init, str):
@@ -298,13 +277,17 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         elif self.init == "k-means++":
             return kmeans_plusplus(X, self.n_clusters, sample_weight=weights, random_state=rng)[0]
         else:
-            rows = rng.choice(X.shape[0], size=self.n_clusters, replace=False, p=weights / weights.sum())
+            share = None if weights is None else weights / weights.sum()
+            rows = rng.choice(X.shape[0], size=self.n_clusters, replace=False, p=share)
             return dense_rows(X, np.sort(rows) if issparse(X) else rows)
         start = np.array(start, dtype=X.dtype)
         if start.shape != (self.n_clusters, X.shape[1]):
+            features = start.shape[:1] == (self.n_clusters,)
+            what = "features of the data" if features else "clusters"
             raise InputError(
                 f"init must have shape (n_clusters, n_features) = {(self.n_clusters, X.shape[1])}; "
-                f"got {start.shape}."
+                f"got {start.shape}. The shape of the initial centers {start.shape} does not match the "
+                f"number of {what} {X.shape[1] if features else self.n_clusters}."
             )
         return start
 
@@ -312,7 +295,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
             raise InputError(
                 f"n_clusters must be an integer between 1 and the number of samples; "
-                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
+                f"got n_clusters={self.n_clusters!r} for n_samples={n}: n_samples should be >= n_clusters."
             )
         if isinstance(self.init, str) and self.init not in ("k-means++", "random"):
             raise InputError(
@@ -326,3 +309,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")
         if self.algorithm not in ("lloyd", "elkan"):
             raise InputError(f"algorithm must be 'lloyd' or 'elkan'; got {self.algorithm!r}.")
+        if self.algorithm == "elkan" and self.n_clusters == 1:
+            warnings.warn(
+                "algorithm='elkan' doesn't make sense for a single cluster: there is nothing to compare.",
+                RuntimeWarning,
+                stacklevel=3,
+            )

@@ -1,21 +1,57 @@
 """The hot loops, behind one door: import kernels from here only."""
 
+from sortal.kernels.density import cosine_density_groups, density_groups, spread_groups
+from sortal.kernels.gram import group_sums, moved_sums, symmetric_group_sums
+from sortal.kernels.lloyd import DenseRows, nearest_center, nearest_labels, squared_to_center
+from sortal.kernels.lloyd_sparse import SparseRows, nearest_labels_sparse, squared_to_center_sparse
+from sortal.kernels.medoids import (
+    NearestTwo,
+    build_medoids,
+    first_flaw,
+    nearest_two_medoids,
+    next_swap,
+    swap_medoid,
+)
+from sortal.kernels.memberships import fuzzy_step, soft_step
 from sortal.kernels.reference import (
-    nearest_center,
     oriented_gradients,
     shared_neighbors,
     top_neighbors,
     top_products,
 )
+from sortal.kernels.seeding import lower_nearest, near_pairs, squared_differences
 from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
+    "DenseRows",
+    "NearestTwo",
+    "SparseRows",
+    "build_medoids",
+    "cosine_density_groups",
+    "density_groups",
+    "first_flaw",
+    "fuzzy_step",
+    "group_sums",
+    "lower_nearest",
     "map_blocks",
+    "moved_sums",
     "n_threads",
+    "near_pairs",
     "nearest_center",
+    "nearest_labels",
+    "nearest_labels_sparse",
+    "nearest_two_medoids",
+    "next_swap",
     "one_blas_thread",
     "oriented_gradients",
     "shared_neighbors",
+    "soft_step",
+    "spread_groups",
+    "squared_differences",
+    "squared_to_center",
+    "squared_to_center_sparse",
+    "swap_medoid",
+    "symmetric_group_sums",
     "top_neighbors",
     "top_products",
 ]

@@ -42,10 +42,10 @@ def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T
 
 
 def n_threads() -> int:
-    """The cores in our affinity mask, fewer where OMP_NUM_THREADS asks for it."""
+    """The cores in our affinity mask, fewer where OMP_NUM_THREADS or a limit of threadpoolctl asks for it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return max(1, min(cores, int(asked))) if asked.isdigit() else cores
+    return max(1, min(cores, int(asked) if asked.isdigit() else cores, _limit.allowed()))
 
 
 @contextlib.contextmanager
@@ -67,11 +67,13 @@ class _SharedLimit:
         self._lock = threading.Lock()
         self._users = 0
         self._held: contextlib.ExitStack | None = None
+        self._blas = sys.maxsize  # threads that BLAS had before we took them
         self._libraries: tuple[int, ThreadpoolController] | None = None
 
     def enter(self) -> None:
         with self._lock:
             if self._users == 0:
+                self._blas = self._fewest("blas")
                 self._held = contextlib.ExitStack()
                 self._held.enter_context(self._controller().limit(limits=1, user_api="blas"))
             self._users += 1
@@ -82,6 +84,17 @@ class _SharedLimit:
             if self._users == 0 and self._held is not None:
                 self._held.close()
                 self._held = None
+
+    def allowed(self) -> int:
+        """The fewest threads that a loaded BLAS or OpenMP may use, our own limit apart."""
+        with self._lock:
+            blas = self._blas if self._users else self._fewest("blas")
+            return min(blas, self._fewest("openmp"))
+
+    def _fewest(self, api: str) -> int:
+        libraries = self._controller().lib_controllers
+        counts = [library.num_threads for library in libraries if library.user_api == api]
+        return min((count for count in counts if count), default=sys.maxsize)
 
     def _controller(self) -> ThreadpoolController:
         """Finding the libraries takes 3 ms, so it is done again only after an import may have loaded one."""

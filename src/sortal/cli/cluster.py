@@ -1,0 +1,111 @@
+"""sortal cluster"""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sortal.cli.method import METHOD, PARAM, SUGGEST, Number, method_text, wanted_k
+
+if TYPE_CHECKING:
+    from sortal.cli.tables import Table
+    from sortal.cluster import Grouped, Suggestion
+
+
+@click.command()
+@click.argument("table", type=click.Path())
+@click.option("--out", type=click.Path(), help="Where to write; by default NAME.groups.csv beside the table.")
+@click.option("--columns", metavar="NAME,...", help="Only these columns.  [default: all]")
+@click.option("--label-column", default="group", show_default=True, help="What to call the new column.")
+@click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
+@METHOD
+@PARAM
+@SUGGEST
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same groups.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def cluster(
+    table: str,
+    out: str | None,
+    columns: str | None,
+    label_column: str,
+    k: int | str | None,
+    method: str | None,
+    params: tuple[str, ...],
+    suggested: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Group the rows of a table of numbers: .csv, .npy or .parquet.
+
+    A copy of the table is written with the groups as one more column; -1 is left out. Columns count as they
+    are: scale them yourself where their units differ.
+
+    \b
+    sortal cluster table.csv -k 4
+    sortal cluster table.csv --columns height,weight --suggest
+    sortal cluster vectors.npy --method dbscan --param eps=0.5 --out grouped.npy
+    """
+    from pathlib import Path
+
+    from sortal.cli.output import print_json
+    from sortal.cli.tables import read_table
+    from sortal.data import shown
+    from sortal.errors import InputError
+    from sortal.whole import checked_target, write_whole
+
+    source = Path(table)
+    target = checked_target(out if out is not None else source.with_suffix(f".groups{source.suffix}"))
+    if target.suffix.lower() != source.suffix.lower():
+        raise InputError(
+            f"--out must be a {source.suffix} as the table is; got {shown(str(target))}: give such a name."
+        )
+    asked, number = method_text(method, params), wanted_k(k, suggested)
+    only = tuple(name.strip() for name in columns.split(",")) if columns is not None else ()
+    read = read_table(source, only, label_column)
+    way, found, suggestion = _group(read, number, asked, seed)
+    write_whole(target, read.with_column(label_column, found.labels))
+    record = _shape(read, found, suggestion) | way | {"table": table, "out": str(target), "seed": seed}
+    if as_json:
+        print_json(record)
+        return
+    sizes = ", ".join(f"{size:,}" for size in record["sizes"][:12])
+    left_out = f", {record['left_out']:,} left out" if record["left_out"] else ""
+    more = ", ..." if len(record["sizes"]) > 12 else ""
+    click.echo(f"{record['rows']:,} rows in {record['n_groups']:,} groups ({sizes}{more}){left_out}")
+    click.echo(f"wrote {shown(str(target))}")
+
+
+def _group(
+    table: "Table", k: int | str | None, method: str | None, seed: int
+) -> tuple[dict[str, Any], "Grouped", "Suggestion | None"]:
+    """How it was grouped, and what came out."""
+    from sortal import cluster as library
+    from sortal.wishes import check_seed, checked_grouper, read_method
+
+    check_seed(seed)
+    checked_grouper(k, method, seed)
+    name, params = ("graph", {}) if method is None else read_method(method)
+    suggestion = None
+    if k == "suggest":
+        click.echo("looking for what suits these data, on a sample", err=True)
+        suggestion = library.suggest(table.x, methods=None if method is None else (name,), seed=seed)
+        click.echo(str(suggestion), err=True)
+        name, k, params = suggestion.method, suggestion.k, suggestion.params | params
+    k = "auto" if k is None else k
+    found = library.group_by(name, table.x, k, seed, params)
+    for warning in found.evidence.get("warnings", []):
+        click.echo(f"{name} warns: {warning}", err=True)
+    return {"method": name, "k": k, "params": params}, found, suggestion
+
+
+def _shape(table: "Table", found: "Grouped", suggestion: "Suggestion | None") -> dict[str, Any]:
+    import numpy as np
+
+    labels = found.labels
+    return {
+        "rows": len(labels),
+        "columns": table.columns,
+        "n_groups": found.n_groups,
+        "left_out": int((labels < 0).sum()),
+        "sizes": np.bincount(labels[labels >= 0]).tolist(),
+        "suggestion": None if suggestion is None else suggestion.to_json(),
+    }

@@ -1,0 +1,177 @@
+"""Lloyd's descent, from a start to where no label changes: what k-means and spherical k-means share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from sortal.arrays import Labels
+from sortal.cluster.rows import dense_rows
+from sortal.errors import InputError
+from sortal.kernels import DenseRows, SparseRows, map_blocks
+
+__all__ = ["KMeansResult", "KMeansStep", "check_start", "checked_weights", "descend", "refuse_nonfinite"]
+
+
+@dataclass(frozen=True)
+class KMeansStep:
+    """One assignment of all rows to their nearest center."""
+
+    inertia: float  # weighted sum of squared distances
+    n_changed: int  # rows whose label differs from the step before (all, in the first)
+    shift: float  # sum of squares of what the centers had moved
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """What `kmeans` found."""
+
+    labels: Labels  # int32
+    centers: np.ndarray  # k x d, in the type of x
+    inertia: float  # weighted sum of squared distances to the nearest center
+    n_iter: int  # as scikit-learn counts: with the one that found no label to change
+    history: tuple[KMeansStep, ...]  # its inertia never rises
+    stopped: str  # "labels" (none changed), "tol", "max_iter", or "rounding" (no better place is left)
+
+    @property
+    def inertia_history(self) -> tuple[float, ...]:
+        return tuple(step.inertia for step in self.history)
+
+
+def refuse_nonfinite(name: str, x: Any) -> None:
+    """`InputError` naming the first row and column of `x` that hold NaN or infinity."""
+    for rows in map_blocks(lambda rows: None if _is_finite(x[rows]) else rows, x.shape[0], _block(x)):
+        if rows is not None:
+            row, column = np.argwhere(~np.isfinite(dense_rows(x, rows)))[0]
+            value = dense_rows(x, rows)[row, column]
+            raise InputError(
+                f"{name} must be finite; got {'NaN' if np.isnan(value) else 'infinity'} ({value}) in row "
+                f"{rows.start + row}, column {column}: fill it in, or leave the row out."
+            )
+
+
+def _is_finite(x: Any) -> bool:
+    values = x.data if issparse(x) else x
+    # The least and the largest in place of a mask of n x d bytes; NaN makes both NaN.
+    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+
+
+def checked_weights(sample_weight: Any, n: int) -> np.ndarray | None:
+    """The weights as float64; None where all are 1."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n,) or not ((weights >= 0) & (weights < np.inf)).all():
+        raise InputError(
+            f"sample_weight must be a finite number of at least 0 for each of the {n} rows; "
+            f"got shape {weights.shape}, least {weights.min(initial=np.inf):g}."
+        )
+    return weights
+
+
+def check_start(x: Any, start: np.ndarray) -> None:
+    if not (start.shape[1] == x.shape[1] and len(start) <= x.shape[0]):
+        raise InputError(
+            f"start must hold at most one center for each of the {x.shape[0]} rows of x, of "
+            f"{x.shape[1]} numbers each; got shape {start.shape}."
+        )
+
+
+def descend(
+    x: Any,
+    centers: np.ndarray,
+    weights: np.ndarray | None,
+    max_iter: int,
+    tol: float,
+    callback: Callable[[KMeansStep], object] | None,
+    place: Callable[[np.ndarray], np.ndarray],
+) -> KMeansResult:
+    """Lloyd's iterations. `place` puts the means where centers may be.
+
+    No step holds n x k numbers: labels and, where they pay, bounds are all that is kept of a row.
+    """
+    k = len(centers)
+    origin = centers.mean(axis=0, dtype=np.float64)
+    rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
+    allowed = tol * rows.variance if tol else 0.0
+    report = callback or (lambda step: None)
+    labels = rows.assign(centers)
+    n_changed = rows.move(labels)
+    history = [KMeansStep(_inertia(rows, centers), n_changed, 0.0)]
+    n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
+    report(history[0])
+    while not stopped:
+        n_iter += 1
+        _fill_empty(rows, labels, centers)
+        previous, centers = centers, place(_means(rows, centers))
+        labels = rows.assign(centers)
+        n_changed = rows.move(labels)
+        shift = float(((centers.astype(np.float64) - previous) ** 2).sum())
+        step = KMeansStep(_inertia(rows, centers), n_changed, shift)
+        if step.inertia > history[-1].inertia + 1e-15 * rows.total:
+            labels, centers, stopped = rows.assign(previous), previous, "rounding"
+            break
+        stalls = stalls + 1 if step.inertia >= history[-1].inertia else 0
+        history.append(step)
+        report(step)
+        stopped = _why_stop(step, allowed, stalls) or ("max_iter" if n_iter >= max_iter else "")
+    squared = rows.squared(centers, labels)
+    inertia = float(squared.sum() if weights is None else weights @ squared)
+    n_iter = min(n_iter + (stopped == "labels"), max_iter)
+    return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)
+
+
+def _why_stop(step: KMeansStep, allowed: float, stalls: int) -> str:
+    if step.shift <= allowed:
+        return "tol"
+    if step.n_changed == 0:
+        return "labels"
+    # Labels of ties may circle for ever once the cost is down to its last bit.
+    return "rounding" if stalls == 3 else ""
+
+
+def _inertia(rows: Any, centers: np.ndarray) -> float:
+    """From the sums of the clusters alone: sum |x|^2 - 2 c.sum + mass |c|^2, seen from the origin."""
+    seen = centers.astype(np.float64) - rows.origin
+    return float(rows.total + (seen * (rows.mass[:, None] * seen - 2 * rows.sums)).sum())
+
+
+def _settled(history: list[KMeansStep], inertia: float) -> tuple[KMeansStep, ...]:
+    """The history with the last cost taken by differences; earlier ones differ by rounding of sums only."""
+    costs = [step.inertia for step in history[:-1]] + [inertia]
+    never_rising = np.maximum.accumulate(costs[::-1])[::-1]
+    return tuple(replace(step, inertia=float(cost)) for step, cost in zip(history, never_rising))
+
+
+def _means(rows: Any, centers: np.ndarray) -> np.ndarray:
+    """The mean of each cluster; a cluster without weight keeps its center."""
+    filled = rows.n_rows > 0
+    means = centers.copy()
+    means[filled] = rows.sums[filled] / rows.mass[filled, None] + rows.origin
+    return means
+
+
+def _fill_empty(rows: Any, labels: np.ndarray, centers: np.ndarray) -> None:
+    """Each cluster without weight takes the farthest point that leaves no other empty."""
+    empty = np.flatnonzero(rows.n_rows == 0)
+    if not empty.size:
+        return
+    counts = rows.weights > 0 if len(rows.weights) == len(labels) else np.ones(len(labels), bool)
+    squared = rows.squared(centers, labels) * counts
+    labels, members = labels.copy(), rows.n_rows.copy()
+    far = iter(np.argsort(-squared, kind="stable"))
+    for cluster in empty:
+        for point in far:
+            if squared[point] == 0:  # fewer distinct points than clusters
+                break
+            if members[labels[point]] > 1:
+                members[labels[point]] -= 1
+                labels[point] = cluster
+                break
+    rows.move(labels)
+
+
+def _block(x: Any) -> int:
+    return max(16, 2**20 // int(x.shape[1]))

@@ -1,0 +1,150 @@
+"""Kernels: values between rows, at a precision that their rounding allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.distance import cdist
+
+from sortal.cluster.dissimilarity import checked_symmetric
+from sortal.errors import InputError
+
+__all__ = ["KERNELS", "Kernel", "auto_gamma", "least_eigenvalue"]
+
+KERNELS = ("linear", "poly", "rbf", "precomputed")
+PROBE = 512  # rows whose eigenvalues are looked at
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel over one set of rows.
+
+    poly is (gamma x.y + coef0)^degree, rbf is exp(-gamma |x - y|^2), linear is x.y. `rows` are what `values`
+    takes: vectors (seen from their mean for rbf, so that an offset costs no digits), or the numbers of the
+    rows and columns of the matrix `given`.
+    """
+
+    name: str | Callable[..., Any]
+    gamma: float
+    degree: float
+    coef0: float
+    rows: np.ndarray
+    origin: np.ndarray
+    by_differences: bool = False
+    given: np.ndarray | None = None
+
+    @staticmethod
+    def over(x: np.ndarray, name: Any, gamma: Any, degree: Any, coef0: Any) -> "Kernel":
+        """The kernel between rows of `x`. `gamma` may be "auto" (`auto_gamma` for rbf, 1 for poly)."""
+        if not (callable(name) or name in KERNELS):
+            raise InputError(f"kernel must be a callable or one of {', '.join(KERNELS)}; got {name!r}.")
+        degree, coef0, origin = float(degree), float(coef0), np.zeros(x.shape[1], x.dtype)
+        if isinstance(name, str) and name == "precomputed":
+            given = checked_symmetric(x, "a precomputed kernel", -np.inf)
+            return Kernel(name, 1.0, degree, coef0, np.arange(len(x)), origin, given=given)
+        if not (isinstance(name, str) and name == "rbf"):
+            return Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
+        gamma = auto_gamma(x) if gamma == "auto" else float(gamma)
+        wide = x.mean(axis=0, dtype=np.float64)
+        rows = x - wide
+        reach = gamma * float(np.einsum("nd,nd->n", rows, rows).max())
+        # The exponent is a difference of numbers up to `reach`: what rounding leaves of it must be small.
+        if x.dtype == np.float32 and reach * np.finfo(np.float32).eps < 1e-4:
+            rows = rows.astype(np.float32)
+        return Kernel(name, gamma, degree, coef0, rows, wide, bool(reach * np.finfo(np.float64).eps > 1e-6))
+
+    def values(self, a: Any, b: Any) -> Float[np.ndarray, "a b"]:
+        """Between each of the rows a and each of the rows b."""
+        if self.given is not None:
+            return np.asarray(self.given[a[:, None], b])
+        if callable(self.name):
+            return np.array([[_called(self.name, p, q) for q in b] for p in a], self.rows.dtype)
+        if self.name == "rbf":
+            return self._rbf(a, b)
+        products = a @ b.T
+        if self.name == "linear":
+            return np.asarray(products)
+        products *= products.dtype.type(self.gamma)
+        products += products.dtype.type(self.coef0)
+        return _power(products, self.degree)
+
+    def diagonal(self) -> Float[np.ndarray, " n"]:
+        """The kernel of each row with itself, in float64."""
+        if self.given is not None:
+            return np.diagonal(self.given).astype(np.float64)
+        if callable(self.name):
+            return np.array([_called(self.name, p, p) for p in self.rows], np.float64)
+        if self.name == "rbf":
+            return np.ones(len(self.rows))
+        wide = self.rows.astype(np.float64, copy=False)
+        squares = np.einsum("nd,nd->n", wide, wide)
+        if self.name == "linear":
+            return np.asarray(squares)
+        return _power(self.gamma * squares + self.coef0, self.degree)
+
+    def queries(self, x: np.ndarray) -> np.ndarray:
+        """Other vectors as rows for `values`."""
+        return np.asarray(x - self.origin, self.rows.dtype)
+
+    def may_be_indefinite(self) -> bool:
+        """Whether the formula leaves it open that an eigenvalue is negative."""
+        if self.name == "poly":
+            return not (self.coef0 >= 0 and self.gamma >= 0 and float(self.degree).is_integer())
+        return not (isinstance(self.name, str) and self.name in ("linear", "rbf"))
+
+    def _rbf(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        if self.by_differences:
+            return np.asarray(np.exp(-self.gamma * cdist(a, b, "sqeuclidean")))
+        gamma, kind = self.gamma, self.rows.dtype
+        # Norms as two more columns: the product is the exponent, 2 gamma a.b - gamma |a|^2 - gamma |b|^2.
+        left, right = np.empty((len(a), a.shape[1] + 2), kind), np.empty((len(b), b.shape[1] + 2), kind)
+        np.multiply(a, kind.type(2 * gamma), out=left[:, :-2])
+        left[:, -2], left[:, -1] = -gamma * np.einsum("nd,nd->n", a, a), 1
+        right[:, :-2] = b
+        right[:, -2], right[:, -1] = 1, -gamma * np.einsum("nd,nd->n", b, b)
+        exponent = left @ right.T
+        return np.asarray(np.exp(exponent, out=exponent))
+
+
+def auto_gamma(x: np.ndarray) -> float:
+    """1 / (2 s^2), s the median distance within which a row has 5 % of the rows (of 1,000 evenly spread).
+
+    Chosen on rings (factor 0.3) and moons with noise 0.05, which it solves. It is no rule for all data: rings
+    of factor 0.5 are cut straight, whatever the start, and moons with noise 0.1 only sometimes found.
+    """
+    rows = x[np.unique(np.linspace(0, len(x) - 1, 1000).astype(int))].astype(np.float64)
+    squared = cdist(rows, rows, "sqeuclidean")
+    reach = float(np.median(np.quantile(squared, 0.05, axis=1)))
+    # Where most rows are equal, any distance is better than none; where all are, any gamma will do.
+    reach = reach or float(squared.mean())
+    return 1 / (2 * reach) if reach > 0 else 1.0
+
+
+def least_eigenvalue(kernel: Kernel) -> float:
+    """The least eigenvalue of the kernel on up to 512 of its rows, evenly spread.
+
+    No eigenvalue of the whole matrix lies above the least of a part (Cauchy's interlacing): a negative one
+    proves that the kernel is not positive semi-definite.
+    """
+    rows = kernel.rows[np.unique(np.linspace(0, len(kernel.rows) - 1, PROBE).astype(int))]
+    return float(np.linalg.eigvalsh(kernel.values(rows, rows).astype(np.float64))[0])
+
+
+def _power(values: np.ndarray, degree: float) -> np.ndarray:
+    if degree in (1, 2, 3):
+        return np.asarray(values if degree == 1 else values * values * (1 if degree == 2 else values))
+    return np.asarray(values ** values.dtype.type(degree))
+
+
+def _called(kernel: Callable[..., Any], a: np.ndarray, b: np.ndarray) -> float:
+    value: Any = kernel(a, b)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        text = " ".join(str(value).split())[:60]
+        raise InputError(f"kernel must return a finite number for two rows; {kernel!r} returned {text}.")
+    return number

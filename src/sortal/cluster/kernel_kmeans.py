@@ -1,0 +1,260 @@
+"""Kernel k-means: k-means in the space of a kernel, exact, without the matrix of all kernel values."""
+
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sortal.arrays import Labels, Weights
+from sortal.cluster.dissimilarity import refuse_not_finite
+from sortal.cluster.kernel_functions import Kernel, least_eigenvalue
+from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
+from sortal.errors import InputError
+from sortal.kernels import group_sums, moved_sums, symmetric_group_sums
+
+__all__ = ["KernelKMeans", "KernelKMeansResult", "kernel_kmeans"]
+
+
+@dataclass(frozen=True)
+class KernelKMeansResult:
+    """What `kernel_kmeans` found."""
+
+    labels: Labels  # int32
+    inertia: float  # weighted sum of squared distances to the own mean, in the kernel's space
+    n_iter: int
+    inertia_history: tuple[float, ...]  # of each grouping, the start's first; never rises
+    moved: tuple[int, ...]  # points that changed their group, in each iteration
+    center_norms: Float[np.ndarray, " k"]  # 1/|C|^2 sum_jl K_jl of each group
+    converged: bool  # no label changes any more
+
+
+def kernel_kmeans(
+    kernel: Kernel,
+    start: Labels,
+    n_clusters: int,
+    *,
+    sample_weight: Weights | None = None,
+    max_iter: int = 300,
+) -> KernelKMeansResult:
+    """Move the grouping `start` downhill until no label changes.
+
+    The squared distance to a group's mean is K_ii - 2/|C| sum_j K_ij + 1/|C|^2 sum_jl K_jl, with weights
+    where given. Sums over groups are kept, and after an iteration only kernel values of points that moved
+    are computed: n^2/2 values once, then n for each point that moves. Holds n k numbers. Ties go to the
+    lower number; an empty group takes the farthest point. Ends for any kernel: where a grouping would cost
+    more than the one before (rounding, or no kernel in the sense of Mercer), the one before is kept.
+
+    Source: Dhillon, Guan, Kulis 2004, Kernel k-means, spectral clustering and normalized cuts, KDD.
+    """
+    n = len(kernel.rows)
+    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    diagonal = kernel.diagonal()
+    state = _Means(
+        symmetric_group_sums(kernel.values, kernel.rows, start, weights, n_clusters), start, weights
+    )
+    history, converged = [state.cost(diagonal)], False
+    moved: list[int] = []
+    while len(moved) < max_iter and not converged:
+        labels = _filled(state.nearest(), state, diagonal)
+        moved.append(int((labels != state.labels).sum()))
+        if moved[-1]:
+            change = moved_sums(kernel.values, kernel.rows, state.labels, labels, weights, n_clusters)
+            after = _Means(state.sums + change, labels, weights)
+            cost = after.cost(diagonal)
+            weightless = not weights[state.labels != labels].any()
+            if weightless or cost < history[-1]:
+                state = after
+                history += [] if weightless else [cost]
+                continue
+        converged = True
+    return KernelKMeansResult(
+        state.labels, history[-1], len(moved), tuple(history), tuple(moved), state.norms, converged
+    )
+
+
+class _Means:
+    """A grouping, with the kernel sums that say how far each point is from each mean."""
+
+    def __init__(self, sums: np.ndarray, labels: Labels, weights: np.ndarray) -> None:
+        k = sums.shape[1]
+        self.sums, self.labels, self.weights = sums, labels, weights
+        self.mass = np.bincount(labels, weights, k)
+        self.filled = self.mass > 0
+        own = np.bincount(labels, weights * sums[np.arange(len(sums)), labels], k)
+        self.norms = np.where(self.filled, own / np.where(self.filled, self.mass, 1) ** 2, np.inf)
+
+    def distances(self) -> np.ndarray:
+        """Squared distance to each mean, less K_ii; infinite to a group without weight."""
+        return np.asarray(self.norms - 2 * self.sums / np.where(self.filled, self.mass, 1))
+
+    def nearest(self) -> Labels:
+        return np.asarray(self.distances().argmin(axis=1), np.int32)
+
+    def cost(self, diagonal: np.ndarray) -> float:
+        """sum_i w_i K_ii - sum_C mass_C |mean_C|^2"""
+        return float(self.weights @ diagonal - (self.mass * np.where(self.filled, self.norms, 0)).sum())
+
+
+def _filled(labels: Labels, state: _Means, diagonal: np.ndarray) -> Labels:
+    """Labels in which each group without weight has taken the farthest point that leaves no other empty."""
+    k = len(state.mass)
+    members = np.bincount(labels[state.weights > 0], minlength=k)
+    empty = np.flatnonzero(members == 0)
+    if not empty.size:
+        return labels
+    labels = labels.copy()
+    squared = diagonal + state.distances()[np.arange(len(labels)), labels]
+    far = iter(np.argsort(-np.where(state.weights > 0, squared, -np.inf), kind="stable"))
+    for group in empty:
+        for point in far:
+            if members[labels[point]] > 1:
+                members[labels[point]] -= 1
+                members[group] += 1
+                labels[point] = group
+                break
+    return labels
+
+
+class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """K-means in the space of a kernel: finds groups that no plane separates.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+    kernel : {"rbf", "poly", "linear", "precomputed"} or callable, default="rbf"
+        rbf is exp(-gamma |x - y|^2), poly is (gamma x.y + coef0)^degree. A callable takes two rows and
+        returns a number. For "precomputed", X is the n x n matrix (in `predict`: rows x training points).
+    gamma : float or "auto", default="auto"
+        "auto" is 1 for poly, and for rbf 1 / (2 s^2), where s is the median distance within which a row has
+        5 % of the rows: small enough to follow a bent group, unless groups are smaller than that.
+    degree : int, default=3
+    coef0 : float, default=1
+    n_init : int, default=10
+        Starts, of which the grouping of least inertia is kept: by k-means++ in the kernel's space, except
+        the second, which is spectral (`spectral_start`).
+    max_iter : int, default=300
+    random_state : int, RandomState or None, default=None
+
+    Attributes
+    ----------
+    labels_ : int32 array (n,)
+    inertia_ : float
+        Weighted sum of squared distances to the own mean, in the kernel's space.
+    inertia_history_ : tuple of float
+        Of the best start; it never rises.
+    gamma_ : float
+    n_iter_, n_features_in_ : int
+    """
+
+    def __init__(
+        self,
+        n_clusters: Any = 8,
+        *,
+        kernel: Any = "rbf",
+        gamma: Any = "auto",
+        degree: Any = 3,
+        coef0: Any = 1,
+        n_init: Any = 10,
+        max_iter: Any = 300,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        return tags
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KernelKMeans":
+        """Group the rows of X. `y` is ignored."""
+        X = self._rows(X, reset=True)
+        self._check_parameters(len(X))
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        kernel = Kernel.over(X, self.kernel, self.gamma, self.degree, self.coef0)
+        if kernel.may_be_indefinite():
+            _warn_if_indefinite(kernel)
+        rng = check_random_state(self.random_state)
+        best: KernelKMeansResult | None = None
+        for run in range(self.n_init):
+            draw = spectral_start if run == 1 else kernel_kmeans_plusplus
+            start = draw(kernel, self.n_clusters, weights, rng)
+            found = kernel_kmeans(
+                kernel, start, self.n_clusters, sample_weight=weights, max_iter=self.max_iter
+            )
+            if best is None or found.inertia < best.inertia:
+                best = found
+        assert best is not None
+        if not best.converged:
+            warnings.warn(
+                f"KernelKMeans stopped after max_iter={self.max_iter} while labels still changed.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.labels_, self.inertia_, self.n_iter_ = best.labels, best.inertia, best.n_iter
+        self.inertia_history_, self.gamma_ = best.inertia_history, kernel.gamma
+        self._kernel, self._weights, self._norms = kernel, weights, best.center_norms
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The nearest mean of each row of X, in the kernel's space. Costs n kernel values a row."""
+        check_is_fitted(self)
+        X = self._rows(X, reset=False)
+        kernel, k = self._kernel, len(self._norms)
+        if kernel.given is not None:
+            one_hot = np.zeros((X.shape[1], k))
+            one_hot[np.arange(len(one_hot)), self.labels_] = self._weights
+            sums = X @ one_hot
+        else:
+            sums = group_sums(kernel.values, kernel.queries(X), kernel.rows, self.labels_, self._weights, k)
+        mass = np.bincount(self.labels_, self._weights, k)
+        distances = self._norms - 2 * sums / np.where(mass > 0, mass, 1)
+        return np.asarray(distances.argmin(axis=1), np.int32)
+
+    def _rows(self, X: Any, reset: bool) -> np.ndarray:
+        X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        refuse_not_finite("X", X)
+        return np.asarray(X)
+
+    def _check_parameters(self, n: int) -> None:
+        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
+            raise InputError(
+                f"n_clusters must be an integer between 1 and the number of samples; "
+                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
+            )
+        for name in ("n_init", "max_iter"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or int(value) < 1:
+                raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+        is_number = isinstance(self.gamma, Real) and 0 < float(self.gamma) < np.inf
+        if not (is_number or (isinstance(self.gamma, str) and self.gamma == "auto")):
+            raise InputError(f"gamma must be 'auto' or a finite number above 0; got {self.gamma!r}.")
+        for name in ("degree", "coef0"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and np.isfinite(float(value))):
+                raise InputError(f"{name} must be a finite number; got {value!r}.")
+
+
+def _warn_if_indefinite(kernel: Kernel) -> None:
+    least = least_eigenvalue(kernel)
+    if least < -1e-5 * max(float(np.abs(kernel.diagonal()).max()), np.finfo(np.float64).tiny):
+        warnings.warn(
+            f"the kernel is not positive semi-definite: its most negative eigenvalue is about {least:.3g} "
+            f"(on up to 512 rows). Squared distances may be negative and the fit may end early; add "
+            f"{-least:.3g} to the diagonal, or take another kernel.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,85 @@
+"""Where kernel k-means starts."""
+
+from typing import Any
+
+import numpy as np
+
+from sortal.arrays import Labels, Weights
+from sortal.cluster.kernel_functions import Kernel
+from sortal.cluster.kmeans import kmeans
+from sortal.cluster.seeding import kmeans_plusplus
+from sortal.errors import InputError
+from sortal.kernels import map_blocks
+
+__all__ = ["kernel_kmeans_plusplus", "spectral_start"]
+
+LANDMARKS = 512
+
+
+def kernel_kmeans_plusplus(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) -> Labels:
+    """The grouping around k points, each drawn by weight times squared distance in the kernel's space.
+
+    `InputError` where fewer than k points differ there. Costs n k kernel values.
+
+    Source: Arthur and Vassilvitskii 2007.
+    """
+    n = len(kernel.rows)
+    diagonal = kernel.diagonal()
+    # Below this a difference of kernel values is rounding.
+    kind = kernel.values(kernel.rows[:1], kernel.rows[:1]).dtype
+    noise = 16 * float(np.finfo(kind).eps) * float(np.abs(diagonal).max())
+    nearest, labels = np.full(n, np.inf), np.zeros(n, np.int32)
+    for c in range(n_clusters):
+        reach = np.cumsum(weights if c == 0 else weights * nearest)
+        if not reach[-1] > 0:
+            raise InputError(
+                f"n_clusters must not exceed the number of distinct points (in the kernel's space, among "
+                f"those of positive weight); got n_clusters={n_clusters} for {c}: "
+                f"ask for at most {max(c, 1)}."
+            )
+        # side="right": a point at distance 0 adds nothing to the sum and is never drawn.
+        chosen = int(np.searchsorted(reach, min(rng.uniform(), 1 - 1e-12) * reach[-1], side="right"))
+        squared = diagonal + diagonal[chosen] - 2 * _to_one(kernel, chosen)
+        squared[chosen] = 0
+        squared = np.where(squared > noise, squared, 0)
+        closer = squared < nearest
+        labels[closer], nearest[closer] = c, squared[closer]
+    return labels
+
+
+def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) -> Labels:
+    """The grouping by the leading eigenvectors of the kernel on up to 512 landmarks, carried to all rows.
+
+    Two moons of 500 points were missed by the best of ten starts by k-means++, and found from here.
+    Costs 512 n values.
+
+    Source: Ng, Jordan, Weiss 2001; that eigenvectors solve a relaxation of kernel k-means, Dhillon, Guan,
+    Kulis 2004, who start from them too; Williams and Seeger 2001 (landmarks).
+    """
+    n = len(kernel.rows)
+    candidates = np.flatnonzero(weights > 0)
+    m = min(len(candidates), max(LANDMARKS, 4 * n_clusters))
+    landmarks = kernel.rows[np.sort(rng.choice(candidates, m, replace=False))]
+    among = kernel.values(landmarks, landmarks).astype(np.float64)
+    degree = among.sum(axis=1)
+    normalised = bool(degree.min() > 0)  # else the kernel is no affinity, and its eigenvectors as they are do
+    scale = degree**-0.5 if normalised else np.ones(m)
+    value, vector = np.linalg.eigh(scale[:, None] * among * scale)
+    keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))[-n_clusters:]
+    carry = scale[:, None] * vector[:, keep] / (value[keep] if normalised else value[keep] ** 0.5)
+    blocks = map_blocks(lambda rows: kernel.values(kernel.rows[rows], landmarks) @ carry, n, 1024)
+    embedding = np.concatenate(list(blocks)).astype(np.float64)
+    if normalised:
+        length = np.linalg.norm(embedding, axis=1, keepdims=True)
+        embedding /= np.where(length > 0, length, 1)
+    starts = [
+        kmeans_plusplus(embedding, n_clusters, sample_weight=weights, random_state=rng)[0] for _ in range(5)
+    ]
+    runs = [kmeans(embedding, start, sample_weight=weights, max_iter=50) for start in starts]
+    return min(runs, key=lambda run: run.inertia).labels.astype(np.int32)
+
+
+def _to_one(kernel: Kernel, row: int) -> np.ndarray:
+    one = kernel.rows[row : row + 1]
+    parts = map_blocks(lambda rows: kernel.values(kernel.rows[rows], one)[:, 0], len(kernel.rows), 4096)
+    return np.concatenate(list(parts)).astype(np.float64)

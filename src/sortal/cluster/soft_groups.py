@@ -1,0 +1,185 @@
+"""What soft k-means and fuzzy c-means share: the descent, and the shell of an estimator."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sortal.cluster.descent import refuse_nonfinite
+from sortal.cluster.rows import checked_rows, refuse_overflow
+from sortal.cluster.seeding import kmeans_plusplus
+from sortal.errors import InputError
+from sortal.kernels import map_blocks
+
+__all__ = ["Descent", "SoftGroups", "checked_start", "descend"]
+
+# Of x, origin, centers seen from it, weights and (to be filled) memberships: sums, mass, cost
+Step = Callable[..., tuple[np.ndarray, np.ndarray, float]]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where centers came to rest."""
+
+    memberships: np.ndarray  # n x k, in the type of x; rows sum to 1
+    centers: np.ndarray  # k x d, in the type of x
+    cost: float
+    n_iter: int
+    history: tuple[float, ...]  # the cost at the start and after each move; rises by rounding only
+    stopped: str  # "tol" or "max_iter"
+
+
+def checked_start(x: Any, start: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, centers and weights that fit together."""
+    x = checked_rows("x", x)
+    start = checked_rows("start", start)
+    refuse_nonfinite("x", x)
+    refuse_nonfinite("start", start)
+    if start.shape[1] != x.shape[1]:
+        raise InputError(f"start must have the {x.shape[1]} columns of x; got shape {start.shape}.")
+    refuse_overflow("x with start", x, start)
+    weights = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (len(x),) or not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
+        raise InputError(
+            f"sample_weight must be a finite number of at least 0 for each of the {len(x)} rows, not all 0; "
+            f"got shape {weights.shape}, least {weights.min(initial=np.inf):g}."
+        )
+    return x, start.astype(np.float64), weights
+
+
+def descend(
+    x: np.ndarray, start: np.ndarray, weights: np.ndarray, step: Step, max_iter: int, tol: Any
+) -> Descent:
+    """Move the centers to the weighted means of `step` until they move less than `tol`.
+
+    `tol` counts in mean variances of the columns of x, as in `kmeans`. A center without weight stays.
+    """
+    origin = start.mean(axis=0)
+    centers = start - origin
+    allowed = tol * _mean_variance(x, origin, weights)
+    history = []
+    n_iter, stopped = 0, "max_iter"
+    while n_iter < max_iter and stopped == "max_iter":
+        n_iter += 1
+        sums, mass, cost = step(x, origin, centers, weights)
+        history.append(cost)
+        moved = np.divide(sums, mass[:, None], out=centers.copy(), where=mass[:, None] > 0)
+        if float(((moved - centers) ** 2).sum()) <= allowed:
+            stopped = "tol"
+        centers = moved
+    rounded = (centers + origin).astype(x.dtype)
+    memberships = np.empty((len(x), len(start)), x.dtype)
+    *_, cost = step(x, origin, rounded - origin, weights, memberships)
+    return Descent(memberships, rounded, cost, n_iter, (*history, cost), stopped)
+
+
+def _mean_variance(x: np.ndarray, origin: np.ndarray, weights: np.ndarray) -> float:
+    def moments(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        moved = x[rows] - origin
+        return weights[rows] @ moved, weights[rows] @ moved**2
+
+    total = squares = np.zeros(x.shape[1])
+    for first, second in map_blocks(moments, len(x), max(16, 2**17 // x.shape[1])):
+        total, squares = total + first, squares + second
+    mass = weights.sum()
+    return float(np.mean(squares / mass - (total / mass) ** 2))
+
+
+class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """The estimator: a subclass stores its parameters and runs its function."""
+
+    n_clusters: Any
+    init: Any
+    n_init: Any
+    max_iter: Any
+    tol: Any
+    random_state: Any
+
+    @abstractmethod
+    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray) -> Descent:
+        """The fit from one start."""
+
+    @abstractmethod
+    def _step(self) -> Step:
+        """One step with the fitted parameters."""
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "SoftGroups":
+        """Find the centers: the start of `n_init` that ends at the least cost. `y` is ignored."""
+        X = self._checked(X, reset=True)
+        self._check_parameters(len(X))
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        rng = check_random_state(self.random_state)
+        n_starts = self.n_init if isinstance(self.init, str) else 1
+        runs = (self._run(X, self._start(X, weights, rng), weights) for _ in range(n_starts))
+        self._keep(min(runs, key=lambda run: run.cost))
+        return self
+
+    def _keep(self, best: Descent) -> None:
+        self.memberships_, self.cluster_centers_ = best.memberships, best.centers
+        self.labels_ = best.memberships.argmax(axis=1).astype(np.int32)
+        self.n_iter_, self.cost_, self.history_ = best.n_iter, best.cost, best.history
+        self.stopped_ = best.stopped
+
+    def memberships(self, X: Any) -> np.ndarray:
+        """How far each row of X belongs to each center, (n, k); rows sum to 1."""
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        out = np.empty((len(X), len(self.cluster_centers_)), X.dtype)
+        centers = self.cluster_centers_.astype(np.float64)
+        origin = centers.mean(axis=0)
+        self._step()(X, origin, centers - origin, np.ones(len(X)), out)
+        return out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The group that each row of X belongs to most (ties: the lowest number)."""
+        return np.asarray(self.memberships(X).argmax(axis=1), dtype=np.int32)
+
+    def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,  # `refuse_nonfinite` names the place
+        )
+        refuse_nonfinite("X", X)
+        return np.asarray(X)
+
+    def _start(self, X: np.ndarray, weights: np.ndarray, rng: Any) -> np.ndarray:
+        if not isinstance(self.init, str):
+            start = np.array(self.init, dtype=X.dtype)
+            if start.shape != (self.n_clusters, X.shape[1]):
+                raise InputError(
+                    f"init must have shape (n_clusters, n_features) = {(self.n_clusters, X.shape[1])}; "
+                    f"got {start.shape}."
+                )
+            return start
+        start, _ = kmeans_plusplus(X, self.n_clusters, sample_weight=weights, random_state=rng)
+        n_distinct = len(np.unique(start, axis=0))
+        if n_distinct < self.n_clusters:  # k-means++ repeats a row only when no other is left
+            raise InputError(
+                f"n_clusters must be at most the number of distinct rows (of positive weight); got "
+                f"n_clusters={self.n_clusters} for {n_distinct}: ask for {n_distinct}."
+            )
+        return start
+
+    def _check_parameters(self, n: int) -> None:
+        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
+            raise InputError(
+                f"n_clusters must be an integer between 1 and the number of samples; "
+                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
+            )
+        if isinstance(self.init, str) and self.init != "k-means++":
+            raise InputError(f"init must be 'k-means++' or an array of centers; got {self.init!r}.")
+        for name in ("n_init", "max_iter"):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or int(value) < 1:
+                raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+        if not isinstance(self.tol, Real) or not float(self.tol) >= 0:
+            raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")

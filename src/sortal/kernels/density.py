@@ -1,0 +1,205 @@
+"""Density groups: which points are core, and which group each point falls to."""
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sortal.arrays import Labels, Mask
+from sortal.kernels.threads import map_blocks, one_blas_thread
+
+if TYPE_CHECKING:
+    from sortal.kernels.density_grid import Lattice
+
+__all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
+
+GRID_DIMENSIONS = 3
+LEAF_DIMENSIONS = 64  # boxes of leaves still tell leaves apart
+LEAF = 128  # points
+CELLS_A_BLOCK = 8192
+ROWS_A_BLOCK = 1024
+MOST_CELLS_A_SIDE = 2**31  # cell numbers then err by less than 2**-20 of a cell
+SHRINK = 1 - 2**-16  # of the cell, far more than that
+
+
+def density_groups(
+    x: Float[np.ndarray, "n d"], squared_radius: float, min_samples: int
+) -> tuple[Labels, Mask]:
+    """The group of each row (intp; noise -1), and which rows are core.
+
+    Rows are neighbours where the sum of squared differences, taken in float64 axis by axis, is at most
+    `squared_radius`; core with at least `min_samples` neighbours, itself counted. Core rows within reach of
+    each other share a group; groups are numbered by their smallest core row; a row that is not core falls to
+    the lowest group within reach. Values and radius must be such that squares neither overflow nor vanish.
+    """
+    n, d = x.shape
+    min_samples = min(min_samples, n + 1)
+    x = np.ascontiguousarray(x).view()
+    x.flags.writeable = False  # so that loops are compiled for one kind of array
+    if d <= GRID_DIMENSIONS:
+        low = np.array([column.min() for column in x.T], np.float64)
+        high = np.array([column.max() for column in x.T], np.float64)
+        sides = (high - low) / (SHRINK * (squared_radius / d) ** 0.5)
+        if sides.max() < MOST_CELLS_A_SIDE and np.prod(sides + 5) < 2.0**62:
+            return _by_grid(x, low, sides, squared_radius, min_samples)
+    if d <= LEAF_DIMENSIONS:
+        return _by_leaves(x, squared_radius, min_samples)
+    return _by_products(x, squared_radius, min_samples)
+
+
+def _by_grid(
+    x: np.ndarray, low: np.ndarray, sides: np.ndarray, squared_radius: float, min_samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    from sortal.kernels import density_grid as grid
+
+    n = len(x)
+    lattice, n_keys = _lattice(low, sides, squared_radius)
+    keys = np.empty(n, np.int64)
+    grid.cell_keys(x, lattice, keys)
+    order = grid.sort_by_key(keys, n_keys.bit_length())
+    starts, cells = grid.cell_starts(keys)
+    del keys
+    points = grid.gathered(x, order)
+    core, labels = np.zeros(n, np.bool_), np.empty(n, np.intp)
+
+    def mark(part: slice) -> None:
+        span = part.start, part.stop
+        grid.find_core(points, starts, cells, lattice, squared_radius, min_samples, *span, core)
+
+    def name(part: slice) -> None:
+        span = part.start, part.stop
+        grid.label_points(
+            points, order, starts, cells, n_core, numbers, lattice, squared_radius, *span, labels
+        )
+
+    list(map_blocks(mark, len(cells), CELLS_A_BLOCK))
+    n_core = grid.core_first(points, order, starts, core)
+    ahead = lattice.rows >= 0
+    near = lattice.rows[ahead & (np.abs(lattice.steps).max(axis=1, initial=0) <= 1)]
+    parent = grid.join_cells(points, starts, cells, n_core, near, lattice.rows[ahead], squared_radius)
+    numbers = grid.number_cells(order, starts, n_core, parent)
+    list(map_blocks(name, len(cells), CELLS_A_BLOCK))
+    return labels, _scattered(core, order)
+
+
+def _lattice(low: np.ndarray, sides: np.ndarray, squared_radius: float) -> tuple["Lattice", int]:
+    """The lattice, with two empty cells at each end so that rows never run into each other; its keys."""
+    from sortal.kernels.density_grid import Lattice
+
+    extents = sides.astype(np.int64) + 5
+    strides = np.append(np.cumprod(extents[:0:-1])[::-1], 1).astype(np.int64)
+    steps = np.array(list(product(range(-2, 3), repeat=len(low) - 1)), np.int64)
+    nearest_first = np.lexsort(((steps**2).sum(axis=1), np.abs(steps).max(axis=1, initial=0)))
+    steps = steps[nearest_first]
+    per_side = 1 / (SHRINK * (squared_radius / len(low)) ** 0.5)
+    return Lattice(low, per_side, strides, steps, steps @ strides[:-1]), int(extents[0] * strides[0])
+
+
+def _scattered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    out = np.empty_like(values)
+    out[order] = values
+    return out
+
+
+def _by_leaves(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    from sortal.kernels import density_leaves as leaves
+    from sortal.kernels.density_unions import finish, strangers
+
+    n, d = x.shape
+    depth = max(0, int(np.ceil(np.log2(n / LEAF))))
+    radius = squared_radius**0.5
+    center = x.mean(axis=0, dtype=np.float64)
+    order = leaves.kd_order(x, depth)
+    points = np.empty((n, d), np.float32)
+    for at in range(0, n, 4096):
+        points[at : at + 4096] = (x[order[at : at + 4096]] - center) / radius
+    met = strangers(n, min_samples)
+    tree = leaves.Tree(points, leaves.bounds(points, depth), depth)
+    # A coordinate errs by its rounding to float32, and by float64's before the center was taken off.
+    error = 2 * d**0.5 * (2.0**-24 * float(np.abs(points).max()) + 2.0**-51 * _largest(x) / radius)
+    relative = (2 * d + 16) * 2.0**-24
+    lower = max(0.0, 1 - relative - error) ** 2
+    upper = (1 + relative + error) ** 2
+    span = leaves.Radius(squared_radius, np.float32(lower), np.float32(upper))
+    leaves.join_leaves(x, order, tree, span, met)
+    return finish(met, order), _scattered(met.core, order)
+
+
+def _largest(x: np.ndarray) -> float:
+    return max(float(x.max()), -float(x.min()))
+
+
+def _by_products(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    from sortal.kernels.density_products import meet_by_distance
+    from sortal.kernels.density_unions import finish, settled, strangers
+
+    n, d = x.shape
+    center = x.mean(axis=0, dtype=np.float64)
+    radius = squared_radius**0.5
+    met = strangers(n, min_samples)
+    blocks = [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
+
+    def scaled(rows: slice, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        block = ((x[rows] - center) / radius).astype(dtype)
+        return block, np.einsum("nd,nd->n", block, block, dtype=np.float64)
+
+    # A product of rows a and b errs by at most about d / 2 roundings of |a|^2 + |b|^2. Where the radius is so
+    # small beside the norms that most pairs near it would be in doubt, float64 takes the products too.
+    slack = 2 * (d + 8) * 2.0**-24
+    dtype = (
+        np.float32
+        if slack * max(scaled(rows, np.float64)[1].mean() for rows in blocks) < 0.02
+        else np.float64
+    )
+    slack = slack if dtype == np.float32 else slack * 2.0**-29
+    with one_blas_thread():
+        for at, mine in enumerate(blocks):
+            own, norms = scaled(mine, dtype)
+            for theirs in blocks[at:]:
+                root = settled(mine.start, mine.stop, met)
+                if root >= 0 and root == settled(theirs.start, theirs.stop, met):
+                    continue
+                other, other_norms = scaled(theirs, dtype)
+                products = own @ other.T
+                meet_by_distance(
+                    x, products, norms, other_norms, mine.start, theirs.start, slack, squared_radius, met
+                )
+    return finish(met, np.arange(n, dtype=np.int32)), met.core
+
+
+def cosine_density_groups(
+    units: Float[np.ndarray, "n d"], least: float, min_samples: int
+) -> tuple[Labels, Mask]:
+    """As `density_groups`, where rows are neighbours whose inner product is at least `least`.
+
+    Products are taken in the type of `units`, in blocks, each pair once.
+    """
+    from sortal.kernels.density_products import meet_by_cosine
+    from sortal.kernels.density_unions import finish, settled, strangers
+
+    n = len(units)
+    met = strangers(n, min(min_samples, n + 1))
+    bound = units.dtype.type(least)
+    blocks = [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
+    with one_blas_thread():
+        for at, mine in enumerate(blocks):
+            for theirs in blocks[at:]:
+                root = settled(mine.start, mine.stop, met)
+                if root < 0 or root != settled(theirs.start, theirs.stop, met):
+                    meet_by_cosine(units[mine] @ units[theirs].T, mine.start, theirs.start, bound, met)
+    return finish(met, np.arange(n, dtype=np.int32)), met.core
+
+
+def spread_groups(
+    starts: Int[np.ndarray, " n_plus_one"], neighbors: Int[np.ndarray, " m"], core: Mask
+) -> Labels:
+    """The group of each point (intp; noise -1), given that i reaches `neighbors[starts[i]:starts[i + 1]]`.
+
+    Reach may go one way only. From each core point without a group, in order, a new group spreads over all
+    that core points reach and no earlier group has taken.
+    """
+    from sortal.kernels.density_graph import spread
+
+    labels: Labels = spread(starts, neighbors, core)
+    return labels

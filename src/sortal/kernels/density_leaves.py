@@ -1,0 +1,271 @@
+"""Density groups in middle dimensions: points in kd order, leaf against leaf, only where boxes come near.
+
+Source: Bentley 1975 (kd-trees); leaf-to-leaf joins after Gray and Moore 2000 (dual trees).
+"""
+
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+
+from sortal.kernels.compiled import compiled
+from sortal.kernels.density_unions import find, meet, settled
+
+__all__ = ["Radius", "Tree", "bounds", "join_leaves", "kd_order"]
+
+
+class Tree(NamedTuple):
+    """Points in kd order, scaled so that the radius is 1, and the boxes of the nodes above them."""
+
+    points: np.ndarray  # n x d float32
+    boxes: np.ndarray  # as `bounds` gives them
+    depth: int
+
+
+class Radius(NamedTuple):
+    """Squared distances in float32 outside (lower, upper) are sure; between them float64 decides."""
+
+    squared: float
+    lower: np.float32
+    upper: np.float32
+
+
+@compiled
+@no_type_check
+def kd_order(x, depth):
+    """An order of the rows in which each half of each half (`depth` times) is split along its widest axis."""
+    n = len(x)
+    order = np.arange(n, dtype=np.int32)
+    values = np.empty(n, x.dtype)
+    for level in range(depth):
+        for node in range(1 << level):
+            start, stop = (node * n) >> level, ((node + 1) * n) >> level
+            middle = ((2 * node + 1) * n) >> (level + 1)
+            if stop - start > 1:
+                axis = _widest(x, order, start, stop)
+                for i in range(start, stop):
+                    values[i] = x[order[i], axis]
+                _part(values, order, start, stop - 1, middle)
+    return order
+
+
+@compiled
+@no_type_check
+def _widest(x, order, start, stop):
+    low, high = x[order[start]].copy(), x[order[start]].copy()
+    for i in range(start + 1, stop):
+        row = x[order[i]]
+        for k in range(len(row)):
+            low[k] = min(low[k], row[k])
+            high[k] = max(high[k], row[k])
+    return np.argmax(high - low)
+
+
+@compiled
+@no_type_check
+def _part(values, order, left, right, middle):
+    """Quickselect: no value before `middle` is larger than any after it."""
+    while left < right:
+        pivot = _median(values[left], values[(left + right) // 2], values[right])
+        i, j = left, right
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                order[i], order[j] = order[j], order[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            right = j
+        elif middle >= i:
+            left = i
+        else:
+            return
+
+
+@compiled
+@no_type_check
+def _median(a, b, c):
+    return max(min(a, b), min(max(a, b), c))
+
+
+@compiled
+@no_type_check
+def bounds(points, depth):
+    """The boxes of all nodes, root first: (2, 2**(depth + 1) - 1, d)."""
+    n, d = points.shape
+    boxes = np.empty((2, (2 << depth) - 1, d), points.dtype)
+    for leaf in range(1 << depth):
+        at = (1 << depth) - 1 + leaf
+        start, stop = (leaf * n) >> depth, ((leaf + 1) * n) >> depth
+        boxes[0, at], boxes[1, at] = np.inf, -np.inf
+        for i in range(start, stop):
+            for k in range(d):
+                boxes[0, at, k] = min(boxes[0, at, k], points[i, k])
+                boxes[1, at, k] = max(boxes[1, at, k], points[i, k])
+    for at in range((1 << depth) - 2, -1, -1):
+        for k in range(d):
+            boxes[0, at, k] = min(boxes[0, 2 * at + 1, k], boxes[0, 2 * at + 2, k])
+            boxes[1, at, k] = max(boxes[1, 2 * at + 1, k], boxes[1, 2 * at + 2, k])
+    return boxes
+
+
+@compiled(fastmath={"contract", "reassoc"})
+@no_type_check
+def _box_gap(boxes, a, b):
+    total = np.float32(0)
+    for k in range(boxes.shape[2]):
+        gap = max(boxes[0, a, k] - boxes[1, b, k], boxes[0, b, k] - boxes[1, a, k], np.float32(0))
+        total += gap * gap
+    return total
+
+
+@compiled(fastmath={"contract", "reassoc"})
+@no_type_check
+def _gap(point, boxes, at):
+    total = np.float32(0)
+    for k in range(len(point)):
+        gap = max(boxes[0, at, k] - point[k], point[k] - boxes[1, at, k], np.float32(0))
+        total += gap * gap
+    return total
+
+
+@compiled(fastmath={"contract"})
+@no_type_check
+def _distances(point, columns, m, out):
+    """Squared distances (float32) from `point` to the first m columns, four axes a pass."""
+    d = len(point)
+    for j in range(m):
+        out[j] = np.float32(0)
+    k = 0
+    while k + 4 <= d:
+        p, q, r, s = point[k], point[k + 1], point[k + 2], point[k + 3]
+        a, b, c, e = columns[k], columns[k + 1], columns[k + 2], columns[k + 3]
+        for j in range(m):
+            u, v, w, z = a[j] - p, b[j] - q, c[j] - r, e[j] - s
+            out[j] += u * u + v * v + w * w + z * z
+        k += 4
+    while k < d:
+        p, a = point[k], columns[k]
+        for j in range(m):
+            u = a[j] - p
+            out[j] += u * u
+        k += 1
+
+
+@compiled
+@no_type_check
+def _squared(x, i, j):
+    """As scikit-learn sums it: in float64, axis by axis, no fused multiply."""
+    total = 0.0
+    for k in range(x.shape[1]):
+        difference = np.float64(x[i, k]) - np.float64(x[j, k])
+        total += difference * difference
+    return total
+
+
+@compiled
+@no_type_check
+def _near_rows(points, boxes, start, stop, at, upper, rows):
+    m = 0
+    for i in range(start, stop):
+        if _gap(points[i], boxes, at) <= upper:
+            rows[m] = i
+            m += 1
+    return m
+
+
+@compiled
+@no_type_check
+def _one_root(rows, met):
+    """The root that all core points of the rows share, -1 where they have several or none."""
+    root = -1
+    for at in range(len(rows)):
+        if met.core[rows[at]]:
+            own = find(met.parent, rows[at])
+            if root >= 0 and own != root:
+                return -1
+            root = own
+    return root
+
+
+@compiled
+@no_type_check
+def _open_first(rows, core):
+    """Bring the rows that are not core to the front; how many they are."""
+    front = 0
+    for at in range(len(rows)):
+        if not core[rows[at]]:
+            rows[at], rows[front] = rows[front], rows[at]
+            front += 1
+    return front
+
+
+@compiled
+@no_type_check
+def join_leaves(x, order, tree, radius, met):
+    """Let all pairs of rows within the radius meet, save those that can change nothing.
+
+    Two leaves that are all core and in one group already are left out whole. `met` counts in kd order.
+    """
+    points, boxes, depth = tree.points, tree.boxes, tree.depth
+    n, d = points.shape
+    n_leaves = 1 << depth
+    most = n // n_leaves + 1
+    mine, theirs = np.empty(most, np.int32), np.empty(most, np.int32)
+    columns, squared = np.empty((d, most), np.float32), np.empty(most, np.float32)
+    nodes = np.empty(64, np.int32)
+    for leaf in range(n_leaves):
+        at = n_leaves - 1 + leaf
+        start, stop = (leaf * n) >> depth, ((leaf + 1) * n) >> depth
+        n_nodes = 1
+        nodes[0] = 0
+        while n_nodes:
+            n_nodes -= 1
+            node = nodes[n_nodes]
+            if _last_leaf(node, n_leaves) < leaf or _box_gap(boxes, at, node) > radius.upper:
+                continue
+            if node < n_leaves - 1:
+                nodes[n_nodes], nodes[n_nodes + 1] = 2 * node + 2, 2 * node + 1
+                n_nodes += 2
+                continue
+            other = node - (n_leaves - 1)
+            begin, end = (other * n) >> depth, ((other + 1) * n) >> depth
+            root = settled(start, stop, met)
+            if root >= 0 and root == settled(begin, end, met):
+                continue
+            n_mine = _near_rows(points, boxes, start, stop, node, radius.upper, mine)
+            n_theirs = _near_rows(points, boxes, begin, end, at, radius.upper, theirs)
+            if n_mine and n_theirs:
+                _join(x, order, points, mine[:n_mine], theirs[:n_theirs], columns, squared, radius, met)
+
+
+@compiled
+@no_type_check
+def _last_leaf(node, n_leaves):
+    while node < n_leaves - 1:
+        node = 2 * node + 2
+    return node - (n_leaves - 1)
+
+
+@compiled
+@no_type_check
+def _join(x, order, points, mine, theirs, columns, squared, radius, met):
+    n_open = _open_first(theirs, met.core)
+    their_root = _one_root(theirs, met)
+    for j in range(len(theirs)):
+        for k in range(points.shape[1]):
+            columns[k, j] = points[theirs[j], k]
+    for i in mine:
+        # Core points of one group have nothing to tell each other.
+        done = met.core[i] and their_root >= 0 and find(met.parent, i) == find(met.parent, their_root)
+        m = n_open if done else len(theirs)
+        _distances(points[i], columns, m, squared)
+        for b in range(m):
+            j = theirs[b]
+            if squared[b] > radius.upper or j <= i:
+                continue
+            if squared[b] < radius.lower or _squared(x, order[i], order[j]) <= radius.squared:
+                meet(i, j, met)

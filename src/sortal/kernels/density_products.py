@@ -1,0 +1,67 @@
+"""Density groups in many dimensions: one matrix product a pair of blocks, half of all pairs of rows."""
+
+from typing import no_type_check
+
+import numpy as np
+
+from sortal.kernels.compiled import compiled
+from sortal.kernels.density_unions import meet
+
+__all__ = ["meet_by_cosine", "meet_by_distance"]
+
+
+@compiled
+@no_type_check
+def meet_by_distance(x, products, norms, other_norms, start, begin, slack, squared_radius, met):
+    """Let the pairs of two blocks of rows meet, given their products.
+
+    Products and squared norms (float64) are of rows scaled so that the radius is 1. Where the rounding of
+    products (`slack` times the norms) could change the answer, float64 decides by differences.
+    """
+    hits = np.empty(products.shape[1], np.int32)
+    floor = (other_norms * (0.5 * (1 - slack))).astype(products.dtype)
+    for a in range(products.shape[0]):
+        i = start + a
+        own = norms[a]
+        n_hits = _above(products[a], floor, 0.5 * (own * (1 - slack) - 1 - slack), hits)
+        for b in hits[:n_hits]:
+            j = begin + b
+            if j > i:
+                total = own + other_norms[b]
+                squared = total - 2 * np.float64(products[a, b])
+                if squared + slack * (total + 1) < 1 or _squared(x, i, j) <= squared_radius:
+                    meet(i, j, met)
+
+
+@compiled
+@no_type_check
+def meet_by_cosine(products, start, begin, least, met):
+    """Let the pairs of two blocks of unit rows meet whose product is at least `least`."""
+    hits = np.empty(products.shape[1], np.int32)
+    floor = np.zeros(products.shape[1], products.dtype)
+    for a in range(products.shape[0]):
+        n_hits = _above(products[a], floor, least, hits)
+        for b in hits[:n_hits]:
+            if begin + b > start + a:
+                meet(start + a, begin + b, met)
+
+
+@compiled
+@no_type_check
+def _above(row, floor, least, hits):
+    least = row.dtype.type(least)
+    n_hits = 0
+    for b in range(len(row)):
+        hits[n_hits] = b
+        n_hits += row[b] - floor[b] >= least
+    return n_hits
+
+
+@compiled
+@no_type_check
+def _squared(x, i, j):
+    total = 0.0
+    for k in range(x.shape[1]):
+        difference = np.float64(x[i, k]) - np.float64(x[j, k])
+        total += difference * difference
+    return total

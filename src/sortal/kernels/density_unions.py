@@ -1,0 +1,133 @@
+"""Disjoint sets, and points that learn of their neighbours one pair at a time."""
+
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+
+from sortal.kernels.compiled import compiled
+
+__all__ = ["Met", "find", "finish", "meet", "ranked", "settled", "strangers", "union"]
+
+
+@compiled
+@no_type_check
+def find(parent, i):
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@compiled
+@no_type_check
+def union(parent, a, b):
+    a, b = find(parent, a), find(parent, b)
+    if a < b:
+        parent[b] = a
+    else:
+        parent[a] = b
+
+
+@compiled
+@no_type_check
+def ranked(parent, smallest, none):
+    """The rank of each element's root by `smallest[root]` (int32); `none` where no root counts."""
+    n_roots = 0
+    roots = np.empty(len(parent), np.int32)
+    for i in range(len(parent)):
+        if parent[i] == i and smallest[i] < none:
+            roots[n_roots] = i
+            n_roots += 1
+    roots = roots[:n_roots]
+    rank = np.full(len(parent), none, np.int32)
+    by_smallest = np.argsort(smallest[roots])
+    for at in range(n_roots):
+        rank[roots[by_smallest[at]]] = at
+    for i in range(len(parent)):
+        rank[i] = rank[find(parent, i)]
+    return rank
+
+
+class Met(NamedTuple):
+    """What the points know of each other."""
+
+    known: np.ndarray  # n x (min_samples - 2) int32: whom a point that is not core has met
+    n_met: np.ndarray  # int32: how many that is, itself counted
+    core: np.ndarray  # bool
+    parent: np.ndarray  # int32: disjoint sets of core points
+
+
+def strangers(n: int, min_samples: int) -> Met:
+    """n points that have met nobody."""
+    known = np.empty((n, max(min_samples - 2, 0)), np.int32)
+    return Met(known, np.ones(n, np.int32), np.full(n, min_samples == 1), np.arange(n, dtype=np.int32))
+
+
+@compiled
+@no_type_check
+def meet(i, j, met):
+    """Points i and j are neighbours: tell each other, once a pair.
+
+    A point that is not core yet remembers whom it met; when it has met enough it becomes core and joins the
+    core points among them. So one pass over the pairs does, no more than min_samples - 2 neighbours a point
+    are ever kept, and what a border point kept in the end is all its neighbours.
+    """
+    if met.core[i] and met.core[j]:
+        union(met.parent, i, j)
+        return
+    if not met.core[i]:
+        _remember(i, j, met)
+    if not met.core[j]:
+        _remember(j, i, met)
+
+
+@compiled
+@no_type_check
+def _remember(i, j, met):
+    if met.n_met[i] <= met.known.shape[1]:
+        met.known[i, met.n_met[i] - 1] = j
+        met.n_met[i] += 1
+        return
+    met.core[i] = True
+    if met.core[j]:
+        union(met.parent, i, j)
+    for at in range(met.known.shape[1]):
+        if met.core[met.known[i, at]]:
+            union(met.parent, i, met.known[i, at])
+
+
+@compiled
+@no_type_check
+def settled(start, stop, met):
+    """The root of a range of points if all are core and of one group, else -1."""
+    for i in range(start, stop):
+        if not met.core[i]:
+            return -1
+    root = find(met.parent, start)
+    for i in range(start + 1, stop):
+        if find(met.parent, i) != root:
+            return -1
+    return root
+
+
+@compiled
+@no_type_check
+def finish(met, order):
+    """Labels in the original order: groups by smallest core index, border points the lowest, noise -1."""
+    n = len(order)
+    smallest = np.full(n, n, np.int32)
+    for i in range(n):
+        if met.core[i]:
+            root = find(met.parent, i)
+            smallest[root] = min(smallest[root], order[i])
+    rank = ranked(met.parent, smallest, n)
+    labels = np.empty(n, np.intp)
+    for i in range(n):
+        best = rank[i]
+        if not met.core[i]:
+            best = n
+            for at in range(met.n_met[i] - 1):
+                if met.core[met.known[i, at]]:
+                    best = min(best, rank[met.known[i, at]])
+        labels[order[i]] = best if best < n else -1
+    return labels

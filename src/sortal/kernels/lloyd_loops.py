@@ -1,0 +1,164 @@
+"""The loops of Lloyd's algorithm over rows that lie in memory, compiled."""
+
+from typing import no_type_check
+
+import numpy as np
+
+from sortal.kernels.compiled import compiled
+from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, sweep, tile_norms, transpose_square
+
+__all__ = ["assign_rows", "moments", "move_rows", "squared_to_own"]
+
+SQUARE = 64  # bytes
+
+
+@compiled(inline="never")
+@no_type_check
+def aligned(n, like):
+    """Room for n numbers that starts at a cache line: a vector that straddles two costs double."""
+    raw = np.empty(n + 64, like.dtype)
+    skip = (-(raw.ctypes.data // like.itemsize)) % (64 // like.itemsize)
+    return raw[skip : skip + n]
+
+
+@compiled
+@no_type_check
+def fill_tile(x, rows, origin, tile, lanes):
+    """x[rows] - origin, transposed: number j of all rows side by side."""
+    d = x.shape[1]
+    side = SQUARE // x.itemsize
+    whole = d - d % side
+    for lane in range(0, lanes, side):
+        for column in range(0, whole, side):
+            transpose_square(x, rows, column, origin, tile, lane)
+    for i in range(lanes):
+        for j in range(whole, d):
+            tile[j * lanes + i] = x[rows[i], j] - origin[j]
+
+
+@compiled
+@no_type_check
+def sweep_tile(tile, d, packed, norms, first, last, best, second, index):
+    if d == 1:
+        sweep(tile, d, packed, norms, first, last, best, second, index, 1)
+    elif d == 2:
+        sweep(tile, d, packed, norms, first, last, best, second, index, 2)
+    elif d == 3:
+        sweep(tile, d, packed, norms, first, last, best, second, index, 3)
+    elif d == 4:
+        sweep(tile, d, packed, norms, first, last, best, second, index, 4)
+    else:
+        sweep(tile, d, packed, norms, first, last, best, second, index, 0)
+
+
+@compiled
+@no_type_check
+def assign_rows(x, origin, packed, norms, most, slack, labels):
+    """labels = the nearest center of each row, or its complement (negative) where rounding might decide.
+
+    `most` is the largest squared norm of a center; a row is in doubt unless the gap to its second center
+    exceeds `slack` times (|x|^2 + most).
+    """
+    n, d = x.shape
+    lanes = TILE_BYTES // x.itemsize
+    limit = np.finfo(x.dtype).max / 16
+    floor = d * np.finfo(x.dtype).tiny
+    tile, own = aligned(d * lanes, x), aligned(lanes, x)
+    best, second = aligned(lanes, x), aligned(lanes, x)
+    index, rows = np.empty(lanes, np.int32), np.empty(lanes, np.int64)
+    for at in range(0, n, lanes):
+        if d <= 4 and at + lanes <= n:
+            for j in range(d):
+                shift = origin[j]
+                for i in range(lanes):
+                    tile[j * lanes + i] = x[at + i, j] - shift
+        else:
+            for i in range(lanes):
+                rows[i] = min(at + i, n - 1)
+            fill_tile(x, rows, origin, tile, lanes)
+        tile_norms(tile, d, own)
+        sweep_tile(tile, d, packed, norms, 0, len(norms) // PANEL, best, second, index)
+        for i in range(lanes):
+            reach = own[i] + most
+            sure = (reach < limit) & (second[i] - best[i] > slack * reach + floor)
+            index[i] = index[i] if sure else ~index[i]
+        labels[at : min(at + lanes, n)] = index[: min(lanes, n - at)]
+
+
+@compiled
+@no_type_check
+def squared_to_own(x, centers, labels, out):
+    """|x[i] - centers[labels[i]]|^2 by differences in float64: eight partial sums, in a fixed order."""
+    d = x.shape[1]
+    whole = d - d % 8
+    part = np.empty(8)
+    for i in range(len(x)):
+        own = labels[i]
+        part[:] = 0
+        for j in range(0, whole, 8):
+            for t in range(8):
+                difference = np.float64(x[i, j + t]) - centers[own, j + t]
+                part[t] += difference * difference
+        total = ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]))
+        for j in range(whole, d):
+            difference = np.float64(x[i, j]) - centers[own, j]
+            total += difference * difference
+        out[i] = total
+
+
+@compiled
+@no_type_check
+def add_row(row, origin, weight, sums, lost):
+    """sums += weight (row - origin, 1, and 1 row if it counts), with what rounding lost kept in `lost`.
+
+    Source: Knuth's TwoSum. A row that leaves then takes all it brought: without it, a row of weight 1e20
+    that visited a cluster would leave an error of 1e4 behind.
+    """
+    d = len(row)
+    for j in range(d):
+        value = weight * (np.float64(row[j]) - origin[j])
+        before = sums[j]
+        after = before + value
+        came = after - before
+        lost[j] += (before - (after - came)) + (value - came)
+        sums[j] = after
+    after = sums[d] + weight
+    came = after - sums[d]
+    lost[d] += (sums[d] - (after - came)) + (weight - came)
+    sums[d] = after
+    sums[d + 1] += np.sign(weight)
+
+
+@compiled
+@no_type_check
+def move_rows(x, changed, weights, step, origin, old, new, first, last, sums, lost):
+    """The `changed` rows leave the sums of their old cluster and join the new, of clusters first..last.
+
+    Weight i is weights[i * step]. Whoever shares the clusters out among threads changes no bit: a cluster's
+    rows come in their own order.
+    """
+    for i in changed:
+        a, b = old[i], new[i]
+        weight = weights[i * step]
+        if first <= a < last:
+            add_row(x[i], origin, -weight, sums[a], lost[a])
+        if first <= b < last:
+            add_row(x[i], origin, weight, sums[b], lost[b])
+
+
+@compiled
+@no_type_check
+def moments(x, weights, step, origin, totals, squares):
+    """Adds to totals and squares those of the columns of x - origin; the weighted sum of all squares."""
+    d = x.shape[1]
+    row = np.empty(d)
+    weighted = np.zeros(d)
+    for i in range(len(x)):
+        weight = weights[i * step]
+        for j in range(d):
+            row[j] = np.float64(x[i, j]) - origin[j]
+            totals[j] += row[j]
+            row[j] *= row[j]
+            squares[j] += row[j]
+            weighted[j] += weight * row[j]
+    return weighted.sum()

@@ -1,0 +1,77 @@
+"""Centers and rows as the compiled loops want them, and the rows that only float64 can decide."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["PackedCenters", "assign_block", "block_rows", "pack_centers", "read_block", "settle"]
+
+BLOCK = 2**20  # numbers: 4 MB of float32, small beside what a thread needs and long beside its start
+
+
+@dataclass(frozen=True)
+class PackedCenters:
+    """Centers as `sweep` reads them: from an origin of their own, times -2, six side by side."""
+
+    centers: np.ndarray  # as they came, float64
+    origin: np.ndarray
+    panels: np.ndarray  # flat: panels x d x PANEL
+    norms: np.ndarray  # panels * PANEL; infinite where there is no center
+    most: float  # the largest norm
+    slack: float  # rounding of a score, in units of |x|^2 + most
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows in float32 is in doubt, and float64 decides
+def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None = None) -> PackedCenters:
+    """`order`: which center stands where (-1: none); None for their own order."""
+    from sortal.kernels.lloyd_tile import PANEL
+
+    k, d = centers.shape
+    wide = centers.astype(np.float64)
+    origin = wide.mean(axis=0).astype(dtype)  # a huge offset would cost the product its digits
+    moved = (centers.astype(dtype) - origin).astype(dtype)
+    if order is None:
+        order = np.concatenate([np.arange(k), np.full(-k % PANEL, -1)])
+    there = order >= 0
+    panels = np.zeros((len(order), d), dtype)
+    panels[there] = -2 * moved[order[there]]
+    norms = np.full(len(order), np.inf, dtype)
+    norms[there] = np.einsum("kd,kd->k", moved.astype(np.float64), moved.astype(np.float64))[order[there]]
+    flat = np.ascontiguousarray(panels.reshape(-1, PANEL, d).transpose(0, 2, 1)).ravel()
+    slack = (8 + 2 * d**0.5) * float(np.finfo(dtype).eps)
+    return PackedCenters(wide, origin, flat, norms, float(norms[there].max()), slack)
+
+
+def block_rows(x: np.ndarray) -> int:
+    return max(64, BLOCK // int(x.shape[1]) // 64 * 64)
+
+
+def read_block(x: np.ndarray, rows: slice) -> np.ndarray:
+    """Rows side by side; always marked read-only, so that loops are compiled for one kind of array."""
+    block = np.require(x[rows], requirements=["C", "A"]).view(np.ndarray)
+    block.flags.writeable = False
+    return block
+
+
+def assign_block(x: np.ndarray, packed: PackedCenters) -> np.ndarray:
+    from sortal.kernels.lloyd_loops import assign_rows
+
+    labels = np.empty(len(x), np.int32)
+    assign_rows(x, packed.origin, packed.panels, packed.norms, packed.most, packed.slack, labels)
+    settle(x, packed.centers, labels)
+    return labels
+
+
+def settle(x: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> None:
+    """Decides in float64 the rows whose label is a complement (negative)."""
+    rows = np.flatnonzero(labels < 0)
+    if not rows.size:
+        return
+    if x.dtype == np.float32 and len(rows) > 64:  # many: the same scores in float64 leave few of them
+        wide = read_block(x[rows].astype(np.float64), slice(None))
+        labels[rows] = assign_block(wide, pack_centers(centers, wide.dtype))
+        return
+    from scipy.spatial.distance import cdist
+
+    for part in np.split(rows, range(1024, len(rows), 1024)):
+        labels[part] = cdist(x[part].astype(np.float64), centers, "sqeuclidean").argmin(axis=1)

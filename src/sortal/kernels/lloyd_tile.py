@@ -1,0 +1,214 @@
+"""Scores of a tile of points against all centers, in registers.
+
+A tile is `lanes` points side by side, transposed: number j of all its points lies together. Six centers at a
+time meet it, each number broadcast. With two vectors a tile that keeps 12 sums in flight, enough to cover the
+latency of multiply-add on AVX2 (16 registers) and AVX-512; a product from BLAS would have to write all scores
+to memory before their least could be found.
+
+LLVM vectors are written by hand because numba vectorises the inner loop over d otherwise, and then every
+score costs a horizontal sum. The functions stand in a real module: from a factory they would be compiled anew
+in every process.
+"""
+
+from typing import Any, no_type_check
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = ["PANEL", "TILE_BYTES", "sweep", "tile_norms", "transpose_square"]
+
+PANEL = 6  # centers
+# Two vectors of the machine, as bytes: 12 sums then fill the registers without spilling.
+TILE_BYTES = 128 if llvm.get_host_cpu_features().get("avx512f") else 64
+SQUARE_BYTES = 64  # a side of the square that is transposed at once
+
+
+def _pointer(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    return context.make_array(kind)(context, builder, value).data
+
+
+def _load(builder: Any, pointer: Any, at: Any, vector: Any) -> Any:
+    place = builder.bitcast(builder.gep(pointer, [at]), vector.as_pointer())
+    return builder.load(place, align=4)  # rows of x lie anywhere
+
+
+def _store(builder: Any, value: Any, pointer: Any, at: Any) -> None:
+    place = builder.bitcast(builder.gep(pointer, [at]), value.type.as_pointer())
+    builder.store(value, place, align=4)
+
+
+def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    vector = ir.VectorType(scalar.type, lanes)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    # "contract" gives a fused instruction where the machine has one, and two where it has not.
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+
+def _least(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+def _most(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+
+@intrinsic(prefer_literal=True)
+@no_type_check  # jaxtyping's import hook would wrap what numba must compile
+def sweep(
+    typing: Any,
+    tile: Any,
+    d: Any,
+    packed: Any,
+    norms: Any,
+    first: Any,
+    last: Any,
+    best: Any,
+    second: Any,
+    index: Any,
+    unrolled: Any,
+) -> Any:
+    """The least and second least of norm + packed . point over the panels first..last, and its place.
+
+    `tile` holds d x lanes numbers, `packed` panels x d x PANEL; best, second and index (int32) get one number
+    a lane. `unrolled`: 0, or d where it is known at compile time.
+    """
+    number = tile.dtype
+    lanes = TILE_BYTES * 8 // number.bitwidth
+    n_unrolled = unrolled.literal_value
+    signature = types.void(
+        tile, types.intp, packed, norms, types.intp, types.intp, best, second, index, unrolled
+    )
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        tile_p, packed_p, norms_p, best_p, second_p, index_p = (
+            _pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 6, 7, 8)
+        )
+        d_value, first_value, last_value = args[1], args[4], args[5]
+        size = d_value.type
+        scalar = context.get_value_type(number)
+        vector = ir.VectorType(scalar, lanes)
+        ints = ir.VectorType(ir.IntType(32), lanes)
+        const = lambda value: ir.Constant(size, value)  # noqa: E731
+        infinity = ir.Constant(vector, [float("inf")] * lanes)
+        state = [cgutils.alloca_once(builder, kind) for kind in (vector, vector, ints)]
+        for place, value in zip(state, (infinity, infinity, ir.Constant(ints, [0] * lanes))):
+            builder.store(value, place)
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(PANEL)]
+
+        def step(panel_at: Any, j: Any) -> None:
+            x = _load(builder, tile_p, builder.mul(j, const(lanes)), vector)
+            row = builder.add(panel_at, builder.mul(j, const(PANEL)))
+            for c in range(PANEL):
+                center = builder.load(builder.gep(packed_p, [builder.add(row, const(c))]))
+                builder.store(
+                    _multiply_add(builder, _splat(builder, center, lanes), x, builder.load(sums[c])), sums[c]
+                )
+
+        with cgutils.for_range_slice(builder, first_value, last_value, const(1), size) as (panel, _):
+            at = builder.mul(panel, const(PANEL))
+            for c in range(PANEL):
+                norm = builder.load(builder.gep(norms_p, [builder.add(at, const(c))]))
+                builder.store(_splat(builder, norm, lanes), sums[c])
+            panel_at = builder.mul(at, d_value)
+            if n_unrolled:
+                for j in range(n_unrolled):
+                    step(panel_at, const(j))
+            else:
+                with cgutils.for_range(builder, d_value, intp=size) as loop:
+                    step(panel_at, loop.index)
+            least, next_least, where = (builder.load(place) for place in state)
+            for c in range(PANEL):
+                score = builder.load(sums[c])
+                name = _splat(builder, builder.trunc(builder.add(at, const(c)), ir.IntType(32)), lanes)
+                next_least = _least(builder, next_least, _most(builder, score, least))
+                nearer = builder.fcmp_ordered("<", score, least)
+                where = builder.select(nearer, name, where)
+                least = builder.select(nearer, score, least)
+            for place, value in zip(state, (least, next_least, where)):
+                builder.store(value, place)
+        for place, pointer in zip(state, (best_p, second_p, index_p)):
+            _store(builder, builder.load(place), pointer, const(0))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+@no_type_check
+def tile_norms(typing: Any, tile: Any, d: Any, out: Any) -> Any:
+    """The sum of squares of each lane; a plain loop keeps it in memory, at a fifth of a d = 64 sweep."""
+    lanes = TILE_BYTES * 8 // tile.dtype.bitwidth
+    signature = types.void(tile, types.intp, out)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tile_p, out_p = (_pointer(context, builder, signature.args[a], args[a]) for a in (0, 2))
+        vector = ir.VectorType(context.get_value_type(tile.dtype), lanes)
+        total = cgutils.alloca_once(builder, vector)
+        builder.store(ir.Constant(vector, [0.0] * lanes), total)
+        with cgutils.for_range(builder, args[1], intp=args[1].type) as loop:
+            at = builder.mul(loop.index, ir.Constant(loop.index.type, lanes))
+            x = _load(builder, tile_p, at, vector)
+            builder.store(_multiply_add(builder, x, x, builder.load(total)), total)
+        _store(builder, builder.load(total), out_p, ir.Constant(args[1].type, 0))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+@no_type_check
+def transpose_square(typing: Any, x: Any, rows: Any, column: Any, origin: Any, tile: Any, lane: Any) -> Any:
+    """x[rows, column:column + side] - origin, transposed into `tile` from `lane` on (a side: 64 bytes)."""
+    number = tile.dtype
+    side = SQUARE_BYTES * 8 // number.bitwidth
+    lanes = TILE_BYTES * 8 // number.bitwidth
+    signature = types.void(x, rows, types.intp, origin, tile, types.intp)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        x_array = context.make_array(kinds[0])(context, builder, args[0])
+        width = cgutils.unpack_tuple(builder, x_array.shape, 2)[1]
+        rows_p, origin_p, tile_p = (_pointer(context, builder, kinds[a], args[a]) for a in (1, 3, 4))
+        column_value, lane_value = args[2], args[5]
+        size = column_value.type
+        vector = ir.VectorType(context.get_value_type(number), side)
+        shift = _load(builder, origin_p, column_value, vector)
+        lines = []
+        for i in range(side):
+            row = builder.load(builder.gep(rows_p, [builder.add(lane_value, ir.Constant(size, i))]))
+            at = builder.add(builder.mul(row, width), column_value)
+            lines.append(builder.fsub(_load(builder, x_array.data, at, vector), shift))
+        for j, line in enumerate(_transposed(builder, lines)):
+            place = builder.mul(builder.add(column_value, ir.Constant(size, j)), ir.Constant(size, lanes))
+            _store(builder, line, tile_p, builder.add(place, lane_value))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _transposed(builder: Any, lines: list[Any]) -> list[Any]:
+    """By log2(side) rounds, each swapping squares of half the size across the diagonal."""
+    side = len(lines)
+    half = side // 2
+    while half:
+        for i in range(side):
+            if i & half:
+                continue
+            a, b = lines[i], lines[i + half]
+            low = [t if not t & half else side + t - half for t in range(side)]
+            high = [t + half if not t & half else side + t for t in range(side)]
+            lines[i], lines[i + half] = (
+                builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), side), mask))
+                for mask in (low, high)
+            )
+        half //= 2
+    return lines

@@ -1,0 +1,165 @@
+"""What is suggested, with the evidence; and that nothing is where there is nothing."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
+from sklearn.metrics import adjusted_rand_score
+
+from sortal.cluster import group_by, k_distances, suggest
+from sortal.errors import InputError
+
+FEW = ("kmeans", "dbscan")
+SEEDS = [10, pytest.param(11, marks=pytest.mark.slow), pytest.param(12, marks=pytest.mark.slow)]
+
+pytestmark = pytest.mark.slow  # each runs every method on a sample, many times
+
+
+def without_groups(kind, seed, n=200):
+    rng = np.random.default_rng(seed)
+    if kind == "square":
+        return rng.uniform(size=(n, 2))
+    if kind == "cube of 10":
+        return rng.uniform(size=(n, 10))
+    if kind == "disc":
+        angle, radius = rng.uniform(0, 2 * np.pi, n), np.sqrt(rng.uniform(size=n))
+        return np.c_[radius * np.cos(angle), radius * np.sin(angle)]
+    if kind == "triangle":
+        return np.sort(rng.uniform(size=(n, 2)), axis=1)
+    if kind == "long Gaussian":
+        return rng.normal(size=(n, 5)) * [5, 2, 1, 0.5, 0.1]
+    return rng.normal(size=(n, 2 if kind == "Gaussian" else 16))
+
+
+KINDS = ["square", "cube of 10", "disc", "triangle", "Gaussian", "Gaussian of 16", "long Gaussian"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)  # not among the seeds that the rules were set on
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_groups_are_suggested_where_there_are_none(kind, seed):
+    found = suggest(without_groups(kind, seed), methods=FEW, max_clusters=5, seed=seed)
+    assert not found.groups
+    assert str(found).startswith("no groups here: ")
+    assert found.k == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blobs(seed):
+    centers = [[0, 0], [8, 0], [0, 8], [8, 8]]
+    x, truth = make_blobs(250, centers=centers, random_state=seed)
+    found = suggest(x, methods=FEW, max_clusters=5, seed=seed)
+    assert (found.groups, found.method, found.k) == (True, "kmeans", 4)
+    labels = group_by(found.method, x, found.k, 0, found.params).labels
+    assert adjusted_rand_score(truth, labels) > 0.99
+    touching = make_blobs(1000, centers=[[0, 0], [4, 0], [2, 3.5]], random_state=seed)[0]
+    found = suggest(touching, methods=FEW, max_clusters=5, seed=seed)
+    assert (found.groups, found.k) == (True, 3)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("shape", ["rings", "moons"])
+def test_groups_without_a_center_need_another_method(shape, seed):
+    if shape == "rings":
+        x, truth = make_circles(600, factor=0.4, noise=0.04, random_state=seed)
+    else:
+        x, truth = make_moons(600, noise=0.05, random_state=seed)
+    found = suggest(x, methods=FEW, max_clusters=6, seed=seed)
+    assert found.groups
+    assert found.method in ("dbscan", "kernel")
+    labels = group_by(found.method, x, found.k, 0, found.params).labels
+    assert adjusted_rand_score(truth, labels) > 0.98
+
+
+@pytest.mark.slow
+def test_gammas_are_weighed():
+    x, truth = make_circles(400, factor=0.4, noise=0.04, random_state=0)
+    found = suggest(x, methods=("kernel", "dbscan"), max_clusters=4)
+    assert len({one.params["gamma"] for one in found.gammas}) > 3
+    assert not [one.refused for one in found.gammas if one.refused]
+    assert found.groups
+    labels = group_by(found.method, x, found.k, 0, found.params).labels
+    assert adjusted_rand_score(truth, labels) == 1
+
+
+@pytest.mark.slow
+def test_all_methods_are_weighed_on_a_sample_of_digits():
+    found = suggest(load_digits().data, n_sample=500)
+    assert found.groups
+    assert 7 <= found.k <= 12
+    assert (found.n, found.n_sample) == (1797, 500)
+    assert [one.method for one in found.methods] == [
+        "graph", "kmeans", "spherical", "soft", "kernel", "kmedoids", "dbscan"
+    ]  # fmt: skip
+    assert not [one.refused for one in found.methods if one.refused]
+
+
+def test_the_density_of_a_sample_is_carried_over_to_all():
+    x = make_moons(4000, noise=0.05, random_state=0)
+    found = suggest(x[0], methods=("dbscan",), n_sample=500, max_clusters=3)
+    assert found.params["min_samples"] == 40  # 5 of 500
+    labels = group_by("dbscan", x[0], "auto", 0, found.params).labels
+    assert adjusted_rand_score(x[1], labels) > 0.95
+
+
+def test_a_suggestion_is_deterministic_readable_and_json():
+    x = make_blobs(100, centers=3, random_state=0)[0]
+    asked = {"methods": ("kmeans", "sklearn.cluster.HDBSCAN", "dbscan"), "max_clusters": 5}
+    found = suggest(x, **asked)
+    text = str(found)
+    assert text == str(suggest(x, **asked))
+    assert "evidence from all 100 items" in text
+    assert len([line for line in text.splitlines() if "HDBSCAN" in line]) == 1
+    assert [one.k for one in found.numbers] == [1, 2, 3, 4, 5]
+    record = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert record["method"] == found.method
+    with pytest.raises(AttributeError):
+        found.k = 3
+
+
+def test_a_method_that_cannot_run_says_why():
+    x = make_blobs(60, centers=3, random_state=0)[0]
+    found = suggest(x, methods=("kmeans", "nonsense"), max_clusters=4)
+    assert "method must be one of" in found.methods[1].refused
+    assert "method must be one of" in str(found)
+    with pytest.raises(InputError, match="no method can group these data; nonsense: method must be"):
+        suggest(x, methods=("nonsense",), max_clusters=4)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "message"),
+    [
+        (np.zeros((5, 2)), {}, "needs 20 rows"),
+        (np.zeros((50, 2)), {"max_clusters": 1}, "max_clusters"),
+        (np.full((50, 2), np.inf), {}, "finite"),
+        (np.array([["a", "b"]] * 50), {}, "must hold numbers"),
+    ],
+)
+def test_what_suggest_refuses(x, options, message):
+    with pytest.raises(InputError, match=message):
+        suggest(x, **options)
+
+
+def test_equal_rows_are_no_groups():
+    assert not suggest(np.ones((60, 3)), methods=FEW, max_clusters=3).groups
+
+
+def test_k_distances():
+    x = np.array([[0.0], [1], [3], [6]])
+    found = k_distances(x, 2)  # itself and one more
+    assert found.curve.tolist() == [1, 1, 2, 3]
+    assert k_distances(np.zeros((5, 2)), 3).eps > 0  # what DBSCAN takes
+    blob = np.r_[np.random.default_rng(0).normal(size=(200, 2)), [[50, 50], [60, 60], [70, 70]]]
+    assert k_distances(blob, 5).eps < 5  # under the far ones, above the blob's
+    with pytest.raises(InputError, match="min_samples must be between 1 and the 4 rows"):
+        k_distances(x, 5)
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_plots(tmp_path, ending):
+    pytest.importorskip("matplotlib")
+    found = suggest(make_blobs(60, centers=3, random_state=0)[0], methods=FEW, max_clusters=4)
+    found.plot(tmp_path / f"a.{ending}")
+    assert (tmp_path / f"a.{ending}").stat().st_size > 5000
+    with pytest.raises(InputError, match=r"must be written to \.png"):
+        found.plot(tmp_path / "a.txt")

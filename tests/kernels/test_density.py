@@ -1,0 +1,141 @@
+"""The fast twins give the reference's labels, to the last point."""
+
+import numpy as np
+import pytest
+
+from sortal.kernels import (
+    cosine_density_groups,
+    density,
+    density_groups,
+    density_reference,
+    spread_groups,
+    threads,
+)
+
+
+def frozen(way):
+    def run(x, *arguments):
+        x = x.copy()
+        x.flags.writeable = False  # as the door hands rows on: loops are compiled for one kind of array
+        return way(x, *arguments)
+
+    return run
+
+
+WAYS = {
+    "leaves": frozen(density._by_leaves),
+    "products": frozen(density._by_products),
+    "door": density_groups,
+}
+
+
+def clumps(n, d, seed, spread=0.2):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(5, d))[rng.integers(0, 5, n)] + spread * rng.normal(size=(n, d))
+
+
+def assert_equal(got, want):
+    np.testing.assert_array_equal(got[1], want[1])
+    np.testing.assert_array_equal(got[0], want[0])
+    assert got[0].dtype == np.intp
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 15, 16, 65, 700])
+@pytest.mark.parametrize("min_samples", [1, 2, 3, 8])
+def test_twins_equal_reference(way, d, min_samples):
+    for n in (1, 2, 400):
+        x = clumps(n, d, seed=n + d)
+        for radius in (0.1 * d**0.5, 0.35 * d**0.5):
+            want = density_reference.density_groups(x, radius**2, min_samples)
+            assert_equal(WAYS[way](x, radius**2, min_samples), want)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [1, 2, 3, 6, 20])
+def test_ties_at_the_radius_and_duplicates(way, d):
+    x = np.random.default_rng(d).integers(0, 3, (400, d)).astype(float)
+    for squared_radius in (1.0, 2.0, 3.0):
+        for min_samples in (2, 5, 20, 200, 500):
+            want = density_reference.density_groups(x, squared_radius, min_samples)
+            assert_equal(WAYS[way](x, squared_radius, min_samples), want)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [1, 2, 3, 6, 20])
+def test_lattices_whose_steps_are_not_exact(way, d):
+    x = np.random.default_rng(d).integers(0, 4, (300, d)) * 0.1
+    for radius in (0.1, 0.1 * 2**0.5, 0.2):
+        want = density_reference.density_groups(x, radius * radius, 4)
+        assert_equal(WAYS[way](x, radius * radius, 4), want)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [2, 3, 8, 70])
+def test_huge_offset(way, d):
+    x = clumps(500, d, seed=3) + 1e6  # the expanded square of such rows keeps four digits
+    squared_radius = (0.25 * d**0.5) ** 2
+    assert_equal(WAYS[way](x, squared_radius, 5), density_reference.density_groups(x, squared_radius, 5))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [2, 3, 9, 80])
+def test_float32_small_and_large_units(way, d):
+    for unit in (1e-12, 1.0, 1e12):
+        x = (unit * clumps(300, d, seed=4)).astype(np.float32)
+        squared_radius = (unit * 0.25 * d**0.5) ** 2
+        assert_equal(WAYS[way](x, squared_radius, 4), density_reference.density_groups(x, squared_radius, 4))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_radius_tiny_beside_the_spread(way):
+    rng = np.random.default_rng(5)
+    x = np.repeat(rng.normal(size=(60, 3)), 5, axis=0) * 1e4 + 1e-3 * rng.normal(size=(300, 3))
+    assert_equal(WAYS[way](x, 4e-6, 3), density_reference.density_groups(x, 4e-6, 3))
+
+
+def test_too_many_cells_for_a_grid():
+    x = np.array([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [1e8, 1e8, 1e8], [1e8, 1e8, 1e8 + 0.5]])
+    labels, core = density_groups(x, 1e-4 + 0.25, 2)
+    np.testing.assert_array_equal(labels, [0, 0, 1, 1])
+    assert core.all()
+
+
+def test_many_dense_cells_in_blocks(monkeypatch):
+    x = clumps(20_000, 2, seed=6)
+    want = WAYS["leaves"](x, 0.0004, 5)
+    monkeypatch.setattr(density, "CELLS_A_BLOCK", 100)
+    assert_equal(density_groups(x, 0.0004, 5), want)
+    monkeypatch.setattr(threads, "n_threads", lambda: 3)
+    assert_equal(density_groups(x, 0.0004, 5), want)
+
+
+def test_memory_layouts_and_read_only():
+    x = clumps(300, 6, seed=7)
+    for d in (2, 6):
+        want = density_reference.density_groups(x[:, :d], 0.1 * d, 4)
+        columns = np.asfortranarray(x[:, :d])
+        columns.flags.writeable = False
+        assert_equal(density_groups(columns, 0.1 * d, 4), want)
+        assert_equal(density_groups(x[:, :d], 0.1 * d, 4), want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 50, 1500])
+def test_cosine(dtype, n):
+    x = clumps(n, 40, seed=8).astype(dtype)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    for least in (0.5, 0.95):
+        want = density_reference.cosine_density_groups(x, least, 4)
+        assert_equal(cosine_density_groups(x, least, 4), want)
+
+
+def test_spread_where_reach_goes_one_way():
+    rng = np.random.default_rng(9)
+    for n in (1, 2, 60):
+        near = (rng.random((n, n)) < 1.5 / n) | np.eye(n, dtype=bool)
+        core = near.sum(axis=1) >= 3
+        starts = np.concatenate([[0], np.cumsum(near.sum(axis=1))])
+        neighbors = np.nonzero(near)[1].astype(np.int32)
+        want = density_reference.spread_groups(starts, neighbors, core)
+        np.testing.assert_array_equal(spread_groups(starts, neighbors, core), want)

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from scipy.spatial.distance import cdist
+
+from sortal.kernels import (
+    DenseRows,
+    SparseRows,
+    nearest_center,
+    nearest_labels,
+    nearest_labels_sparse,
+    reference,
+    squared_to_center_sparse,
+)
+from sortal.kernels.lloyd_bounds import Bounds, group_of_centers
+
+# One of each; every unrolled d and the first that is not; tiles and squares cut short; d beyond 2**16.
+SHAPES = [
+    (1, 1, 1),
+    (33, 1, 7),
+    (100, 2, 13),
+    (65, 3, 6),
+    (50, 4, 50),
+    (31, 5, 12),
+    (257, 17, 101),
+    (2, 70_000, 2),
+]
+BOUNDED = [(3000, 64, 100), (2000, 3, 45), (500, 1, 25), (300, 5, 6), (60, 2, 60)]
+TYPES = [np.float32, np.float64]
+
+
+def rows_and_centers(n, d, k, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)).astype(dtype), rng.normal(size=(k, d)).astype(dtype)
+
+
+def brute_force(x, centers):
+    return cdist(x.astype(np.float64), centers.astype(np.float64), "sqeuclidean").argmin(axis=1)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), SHAPES)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_nearest_center_equals_its_reference(n, d, k, dtype):
+    x, centers = rows_and_centers(n, d, k, dtype)
+    labels, squared = nearest_center(x, centers)
+    truth, truth_squared = reference.nearest_center(x, centers)
+    assert labels.dtype == np.int32
+    assert np.array_equal(labels, truth)
+    np.testing.assert_allclose(squared, truth_squared, rtol=1e-12)  # the order of a sum in float64
+    assert np.array_equal(nearest_labels_sparse(csr_matrix(x), centers), truth)
+    np.testing.assert_allclose(squared_to_center_sparse(csr_matrix(x), centers, truth), squared, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("scale", [1e-30, 1e25])  # squares vanish, or overflow, in float32
+def test_numbers_whose_squares_leave_float32(dtype, scale):
+    x, centers = rows_and_centers(300, 20, 30, np.float64)
+    x, centers = (x * scale).astype(dtype), (centers * scale).astype(dtype)
+    assert np.array_equal(nearest_labels(x, centers), brute_force(x, centers))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_ties_and_duplicates_take_the_lowest_number(dtype):
+    x, centers = rows_and_centers(500, 8, 9, dtype)
+    doubled = np.concatenate([centers, centers, centers[::-1]])
+    assert np.array_equal(nearest_labels(x, doubled), nearest_labels(x, centers))
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided", "unaligned", "read-only"])
+def test_any_layout_gives_the_same(layout):
+    x, centers = rows_and_centers(70, 18, 5, np.float32)
+    truth = nearest_labels(x, centers)
+    if layout == "fortran":
+        x = np.asfortranarray(x)
+    elif layout == "strided":
+        x = np.repeat(x, 2, axis=0)[::2]
+    elif layout == "unaligned":
+        x = np.frombuffer(b"?" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    else:
+        x.flags.writeable = False
+    assert np.array_equal(nearest_labels(x, centers), truth)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("n", "d", "k"), [(3000, 64, 100), (2000, 3, 45), (500, 1, 25), (300, 5, 6), (60, 2, 60)]
+)
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_bounds_change_no_label(n, d, k, dtype, offset):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(n, d)) * 3 + rng.integers(0, 5, (n, 1)) * 4 + offset).astype(dtype)
+    centers = x[:k].copy()
+    labels = nearest_labels(x, centers)
+    bounds = Bounds(x, labels, centers, group_of_centers(centers, n))
+    for _ in range(8):
+        filled = np.unique(labels)
+        centers = centers.copy()
+        centers[filled] = [x[labels == c].mean(axis=0) for c in filled]
+        labels[rng.integers(0, n, 3)] = rng.integers(0, k, 3)  # somebody relabels a few rows in between
+        labels, _ = bounds.assign(labels, centers)
+        assert np.array_equal(labels, brute_force(x, centers))
+
+
+def test_bounds_survive_overflow():
+    x, centers = rows_and_centers(300, 20, 45, np.float64)
+    x, centers = (x * 1e25).astype(np.float32), (centers * 1e25).astype(np.float32)
+    labels = nearest_labels(x, centers)
+    bounds = Bounds(x, labels, centers, group_of_centers(centers, 300))
+    for shrink in (0.9, 0.8, 0.7):
+        moved = (centers * np.float32(shrink)).astype(np.float32)
+        labels, _ = bounds.assign(labels, moved)
+        assert np.array_equal(labels, brute_force(x, moved))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_running_sums_equal_sums_taken_anew(kind, weighted):
+    rng = np.random.default_rng(0)
+    x, origin = rng.normal(size=(900, 7)), rng.normal(size=7)
+    weights = rng.integers(0, 3, 900).astype(float) if weighted else None
+    rows = DenseRows(x, weights, origin, 11) if kind == "dense" else SparseRows(csr_matrix(x), weights, 11)
+    each = np.ones(900) if weights is None else weights
+    for _ in range(4):
+        labels = rng.integers(0, 11, 900).astype(np.int32)
+        rows.move(labels)
+        truth = np.zeros((11, 7))
+        np.add.at(truth, labels, each[:, None] * (x - rows.origin))
+        np.testing.assert_allclose(rows.sums, truth, atol=1e-12)  # the order of a sum in float64
+        assert np.array_equal(rows.mass, np.bincount(labels, each, 11))
+        assert np.array_equal(rows.n_rows, np.bincount(labels[each > 0], minlength=11))
+    assert rows.variance == pytest.approx(x.var(axis=0).mean())
+    assert rows.total == pytest.approx((each[:, None] * (x - rows.origin) ** 2).sum())

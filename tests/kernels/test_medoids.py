@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from sortal.kernels import medoids, medoids_reference
+
+
+def distances(n, dtype, seed=0, ties=False):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 3, (n, 2)) if ties else rng.normal(size=(n, 3))
+    found = np.sqrt(((x[:, None, :] - x[None]) ** 2).sum(axis=2))
+    return found.astype(dtype)
+
+
+# Below, at and above a vector of 64; a lone point; k = n.
+SHAPES = [(1, 1), (2, 2), (5, 5), (63, 4), (64, 2), (65, 7), (200, 3), (130, 60)]
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ties", [False, True])
+def test_every_loop_equals_its_definition(n, k, dtype, ties):
+    given = distances(n, dtype, ties=ties)
+    start = np.random.default_rng(1).permutation(n)[:k]
+    nearest = medoids.nearest_two_medoids(given, start)
+    expected = medoids_reference.nearest_two_medoids(given, start)
+    for ours, theirs in zip(nearest, expected):
+        assert np.array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+    if k == 1:
+        return
+    for _ in range(3):
+        j, slot, change = medoids.next_swap(given, start, nearest, 0, n)
+        expected_swap = medoids_reference.next_swap(given, start, nearest, 0, n)
+        if ties and abs(expected_swap[2] if j < 0 else change) < 1e-9:
+            return  # whether a tie pays is up to rounding
+        assert j == expected_swap[0]
+        # Sums of up to 200 float64 terms in another order.
+        assert change == pytest.approx(expected_swap[2], abs=1e-9)
+        if j < 0:
+            return
+        start_too, nearest_too = start.copy(), medoids.NearestTwo(*(part.copy() for part in nearest))
+        medoids.swap_medoid(given, start, nearest, slot, j)
+        medoids_reference.swap_medoid(given, start_too, nearest_too, slot, j)
+        assert np.array_equal(start, start_too)
+        assert np.array_equal(nearest.near_distance, nearest_too.near_distance)
+        assert np.array_equal(nearest.second_distance, nearest_too.second_distance)
+
+
+def test_only_the_candidates_asked_for_are_tried():
+    given = distances(100, np.float64)
+    start = np.array([0, 1, 2])
+    nearest = medoids.nearest_two_medoids(given, start)
+    first = medoids.next_swap(given, start, nearest, 0, 100)[0]
+    assert medoids.next_swap(given, start, nearest, 0, first) == (-1, -1, 0.0)
+    assert medoids.next_swap(given, start, nearest, first, first + 1)[0] == first
+    assert medoids.next_swap(given, start, nearest, 0, 0) == (-1, -1, 0.0)
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lazy_build_picks_what_the_full_search_picks(n, k, dtype):
+    given = distances(n, dtype, seed=2)
+    assert np.array_equal(medoids.build_medoids(given, k), medoids_reference.build_medoids(given, k))
+
+
+def test_build_breaks_ties_by_the_lowest_index():
+    given = distances(60, np.float64, ties=True)
+    given = np.round(given * 4) / 4  # sums without rounding, so that ties are ties
+    assert np.array_equal(medoids.build_medoids(given, 20), medoids_reference.build_medoids(given, 20))
+
+
+@pytest.mark.parametrize("n", [1, 2, 127, 128, 129, 300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_flaw_is_found_wherever_it_is(n, dtype):
+    sound = distances(n, dtype)
+    assert medoids.first_flaw(sound, 0.0, 0.0) == (-1, -1, 0)
+    rng = np.random.default_rng(n)
+    for value, kind in ((np.nan, 1), (np.inf, 1), (-np.inf, 1), (-1.0, 1), (7.5, 2)):
+        i, j = rng.integers(0, n, 2)
+        if kind == 2 and i == j:
+            continue
+        flawed = sound.copy()
+        flawed[i, j] = value
+        row, column, found = medoids.first_flaw(flawed, 0.0, 0.0)
+        assert found == kind == medoids_reference.first_flaw(flawed, 0.0, 0.0)[2]
+        assert {row, column} == {i, j}
+        if kind == 1:
+            assert (row, column) == (i, j)
+    flawed = sound.copy()
+    flawed[0, -1] += 1e-3
+    assert medoids.first_flaw(flawed, 1e-2, 0.0)[2] == 0
+    assert medoids.first_flaw(-sound, 0.0, -1e30)[2] == 0
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-45, 1e6, 1e150])
+def test_denormals_and_large_numbers(scale):
+    given = distances(70, np.float64) * scale
+    start = np.arange(5)
+    nearest = medoids.nearest_two_medoids(given, start)
+    assert medoids.next_swap(given, start, nearest, 0, 70)[0] == 5 or scale < 1e-300
+    assert np.array_equal(medoids.build_medoids(given, 5), medoids_reference.build_medoids(given, 5))
