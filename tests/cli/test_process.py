@@ -198,6 +198,7 @@ def test_paths_that_are_no_utf8(sortal, foreign):
     sortal("show", foreign + "/nowhere").error()
 
 
+@pytest.mark.slow
 def test_output_that_lacks_characters(sortal, foreign):
     pile = os.fsencode(foreign) + b".sortal"
     assert ran("organize", os.fsencode(foreign), "-k", "2", env=ASCII_ONLY).code == 0

@@ -16,6 +16,7 @@ from sortal.cluster import DBSCAN, dbscan
 from sortal.errors import InputError
 
 
+@pytest.mark.slow
 @parametrize_with_checks([DBSCAN()])
 def test_contract(estimator, check):
     check(estimator)

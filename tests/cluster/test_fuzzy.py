@@ -14,6 +14,7 @@ WORKED = np.array([[2.0, 3], [3, 3], [6, 5], [8, 8]])
 BLOBS = make_blobs(600, 3, centers=4, cluster_std=2, random_state=0)[0]
 
 
+@pytest.mark.slow
 @parametrize_with_checks([FuzzyCMeans(n_clusters=3)], expected_failed_checks=lambda _: EXPECTED)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

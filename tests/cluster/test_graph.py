@@ -33,6 +33,7 @@ def blobs(sizes, d=20, spread=0.3, seed=0):
     return (centers[truth] + spread * rng.normal(size=(len(truth), d))).astype(np.float32), truth
 
 
+@pytest.mark.slow
 @parametrize_with_checks([SharedNeighborClustering(n_clusters=3, n_init=2)])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -49,6 +50,7 @@ def test_digits_from_their_pixels(digits):
     assert (np.diff(sizes) <= 0).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads(digits, monkeypatch):
     results = []
     for threads in ("1", "2"):
@@ -90,6 +92,7 @@ def test_the_order_of_items_does_not_matter():
     assert matched_accuracy(truth, shared_neighbor_clustering(x, 3).labels) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 21, 60])
 @pytest.mark.parametrize("d", [1, 2, 50])
 @pytest.mark.parametrize("kind", ["random", "equal", "pairs", "zeros"])
@@ -123,6 +126,7 @@ def families(seed):
     return (np.repeat(parts, 30, axis=0) + 1e-3 * rng.normal(size=(270, 12))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_more_parts_than_groups_are_joined_by_likeness():
     scores = []
     for seed in range(10):

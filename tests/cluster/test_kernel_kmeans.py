@@ -16,6 +16,7 @@ from sortal.errors import InputError
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a seed draws other rows"}
 
 
+@pytest.mark.slow
 @parametrize_with_checks([KernelKMeans(n_clusters=3, n_init=2)], expected_failed_checks=lambda _: EXPECTED)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -38,6 +39,7 @@ def whole_matrix(kernel, labels, weights, k, max_iter=300):
     raise AssertionError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "gamma", "degree", "coef0"),
     [
@@ -79,6 +81,7 @@ def test_the_linear_kernel_is_k_means():
     assert found.inertia == pytest.approx(plain.inertia)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "truth"),
     [make_circles(500, factor=0.3, noise=0.05, random_state=0), make_moons(500, noise=0.05, random_state=0)],
@@ -168,6 +171,7 @@ def test_float32_and_float64_agree_and_float32_stays():
     assert narrow._kernel.rows.dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_the_number_of_threads_changes_no_bit(threads, monkeypatch):
     x = make_blobs(1500, 3, centers=5, cluster_std=3, random_state=0)[0].astype(np.float32)

@@ -19,6 +19,7 @@ DRAWS = "a seed draws other rows when weights become repetitions"
 EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": DRAWS for kind in ("dense", "sparse")}
 
 
+@pytest.mark.slow
 @parametrize_with_checks([KMeans(n_clusters=3)], expected_failed_checks=lambda _: EXPECTED)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

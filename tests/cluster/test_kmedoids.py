@@ -14,6 +14,7 @@ LINE = np.array([[0.0], [1], [2], [10], [11], [12.5]])
 METHODS = ["fasterpam", "alternate", "clara"]
 
 
+@pytest.mark.slow
 @parametrize_with_checks([KMedoids(n_clusters=3, method=method) for method in METHODS])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -128,6 +129,7 @@ def test_float32_and_float64_agree():
     assert narrow.transform(x.astype(np.float32)).dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("std", [1, 8])
 def test_samples_come_within_one_percent_of_the_full_search(std):
     x = make_blobs(4000, 16, centers=20, cluster_std=std, random_state=0)[0].astype(np.float32)

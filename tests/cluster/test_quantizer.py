@@ -12,6 +12,7 @@ X = np.random.default_rng(0).normal(size=(300, 7))
 BOTH = [VectorQuantizer(8, random_state=0), ProductQuantizer(3, 8, random_state=0)]
 
 
+@pytest.mark.slow
 @parametrize_with_checks([VectorQuantizer(2), ProductQuantizer(1, 2)])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
@@ -22,6 +23,7 @@ def pixels():
     return load_sample_image("china.jpg")[::3, ::3].reshape(-1, 3)
 
 
+@pytest.mark.slow
 def test_colours_of_an_image(pixels):
     """16 colours: 4 bits for 24, and the picture can still be recognised; 64 lose less."""
     coder = VectorQuantizer(16, random_state=0).fit(pixels)

@@ -14,6 +14,7 @@ from sortal.errors import InputError
 X = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0, 1e6])
 @pytest.mark.parametrize("weights", [None, [1.0, 2, 0.5, 1, 0]])
 def test_the_second_row_is_drawn_by_squared_distance(offset, weights):
@@ -105,6 +106,7 @@ def agrees(drawn, expected):
 ROWS = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0], [9, -2]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("offset", [0, 1e6])
 @pytest.mark.parametrize("weights", [None, [1.0, 2, 0.5, 1, 0, 0.1]])
@@ -167,6 +169,7 @@ def test_greedy_draws_have_exactly_their_probability(n_trials):
     assert agrees(drawn, expected)
 
 
+@pytest.mark.slow
 def test_greedy_costs_what_scikit_learns_does():
     x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
 

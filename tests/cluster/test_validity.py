@@ -154,6 +154,7 @@ def test_density_validity_refuses(x, labels, message):
 # ---- against chance, under resampling
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_gap_finds_the_number_and_says_one_where_there_are_no_groups(seed):
     rng = np.random.default_rng(seed)
@@ -170,6 +171,7 @@ def test_gap_of_equal_rows_is_one_group():
     assert gap_statistic(np.ones((10, 2)), range(1, 4), n_references=2).best == 1
 
 
+@pytest.mark.slow
 def test_gap_does_not_depend_on_place_scale_or_turn():
     x = make_blobs(100, centers=3, random_state=0)[0]
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])

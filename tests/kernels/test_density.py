@@ -40,6 +40,7 @@ def assert_equal(got, want):
     assert got[0].dtype == np.intp
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 15, 16, 65, 700])
 @pytest.mark.parametrize("min_samples", [1, 2, 3, 8])

@@ -467,6 +467,7 @@ def test_a_read_only_folder(shut):
     assert os.listdir(shut) == ["few"]
 
 
+@pytest.mark.slow
 def test_a_read_only_pile_can_be_looked_at_and_not_changed(shut):
     folder = write_digits(shut / "few", 0, 12)
     with sortal.organize(folder, k=3) as pile:
@@ -481,6 +482,7 @@ def test_a_read_only_pile_can_be_looked_at_and_not_changed(shut):
     assert state(Path(path)) == before
 
 
+@pytest.mark.slow
 def test_what_may_not_be_read_is_listed_and_the_run_goes_on(shut):
     folder = write_digits(shut / "few", 0, 12)
     file = next(folder.rglob("*.png"))

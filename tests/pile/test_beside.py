@@ -43,6 +43,7 @@ def running(tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_run_is_told_at_once_who_has_the_pile(running, tmp_path):
     process, path = running
     for source in (tmp_path / "few", path):
@@ -58,6 +59,7 @@ def test_a_second_run_is_told_at_once_who_has_the_pile(running, tmp_path):
         assert len(pile.groups) == 5
 
 
+@pytest.mark.slow
 def test_reading_and_naming_while_the_run_goes_on(running):
     process, path = running
     with sortal.open(path) as early:
