@@ -1,6 +1,5 @@
 """A pile brought up to date: new files become vectors, and all of them groups."""
 
-import hashlib
 import os
 import shutil
 import time
@@ -17,6 +16,7 @@ from sortal.errors import InputError, SortalError, StoreError
 from sortal.progress import Progress, counted
 from sortal.store import MARKS, EncoderRow, Grouping, Store, checked_name, counting
 from sortal.store.segments import sync_folder
+from sortal.train.manifest import sha256_of
 
 if TYPE_CHECKING:
     from sortal.cluster import Grouped
@@ -338,10 +338,10 @@ def _weights_path(store: Store, digest: str) -> Path:
 
 def _keep_weights(store: Store, encoder: Encoder) -> None:
     """Copy the network into the pile, so that the pile can be grouped again when the file has moved."""
-    if encoder.weights is None:
-        return
     kept = _weights_path(store, encoder.digest)
-    if kept.exists() and _sha256(kept) == encoder.digest:
+    if encoder.weights in (None, kept):  # none, or the pile's own, whose digest was just compared
+        return
+    if kept.exists() and sha256_of(kept) == encoder.digest:
         return
     fresh = kept.with_suffix(".new")
     try:
@@ -356,11 +356,6 @@ def _keep_weights(store: Store, encoder: Encoder) -> None:
         raise StoreError(
             f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
         ) from e
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _found(source: Source, plan: embed.Plan) -> str:

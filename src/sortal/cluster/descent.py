@@ -8,11 +8,10 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sortal.arrays import Labels
-from sortal.cluster.rows import dense_rows
 from sortal.errors import InputError
-from sortal.kernels import DenseRows, SparseRows, map_blocks
+from sortal.kernels import DenseRows, SparseRows
 
-__all__ = ["KMeansResult", "KMeansStep", "check_start", "checked_weights", "descend", "refuse_nonfinite"]
+__all__ = ["KMeansResult", "KMeansStep", "check_start", "checked_weights", "descend"]
 
 
 @dataclass(frozen=True)
@@ -38,24 +37,6 @@ class KMeansResult:
     @property
     def inertia_history(self) -> tuple[float, ...]:
         return tuple(step.inertia for step in self.history)
-
-
-def refuse_nonfinite(name: str, x: Any) -> None:
-    """`InputError` naming the first row and column of `x` that hold NaN or infinity."""
-    for rows in map_blocks(lambda rows: None if _is_finite(x[rows]) else rows, x.shape[0], _block(x)):
-        if rows is not None:
-            row, column = np.argwhere(~np.isfinite(dense_rows(x, rows)))[0]
-            value = dense_rows(x, rows)[row, column]
-            raise InputError(
-                f"{name} must be finite; got {'NaN' if np.isnan(value) else 'infinity'} ({value}) in row "
-                f"{rows.start + row}, column {column}: fill it in, or leave the row out."
-            )
-
-
-def _is_finite(x: Any) -> bool:
-    values = x.data if issparse(x) else x
-    # The least and the largest in place of a mask of n x d bytes; NaN makes both NaN.
-    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray | None:
@@ -171,7 +152,3 @@ def _fill_empty(rows: Any, labels: np.ndarray, centers: np.ndarray) -> None:
                 labels[point] = cluster
                 break
     rows.move(labels)
-
-
-def _block(x: Any) -> int:
-    return max(16, 2**20 // int(x.shape[1]))

@@ -20,9 +20,8 @@ from sortal.cluster.descent import (
     check_start,
     checked_weights,
     descend,
-    refuse_nonfinite,
 )
-from sortal.cluster.rows import checked_rows, dense_rows, refuse_overflow
+from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import (

@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sortal.cluster.codebook_file import read_codebooks, write_codebooks
-from sortal.cluster.descent import refuse_nonfinite
 from sortal.cluster.kmeans import kmeans
+from sortal.cluster.rows import refuse_nonfinite
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, nearest_center

@@ -6,8 +6,9 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sortal.errors import InputError
+from sortal.kernels import map_blocks
 
-__all__ = ["checked_rows", "dense_rows", "refuse_overflow"]
+__all__ = ["checked_rows", "dense_rows", "refuse_nonfinite", "refuse_overflow", "rows_per_block"]
 
 MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are finite in float64
 
@@ -35,5 +36,27 @@ def refuse_overflow(name: str, *arrays: Any) -> None:
         )
 
 
+def refuse_nonfinite(name: str, x: Any) -> None:
+    """`InputError` naming the first row and column of `x` that hold NaN or infinity."""
+    for rows in map_blocks(lambda rows: None if _is_finite(x[rows]) else rows, x.shape[0], rows_per_block(x)):
+        if rows is not None:
+            row, column = np.argwhere(~np.isfinite(dense_rows(x, rows)))[0]
+            value = dense_rows(x, rows)[row, column]
+            raise InputError(
+                f"{name} must be finite; got {'NaN' if np.isnan(value) else 'infinity'} ({value}) in row "
+                f"{rows.start + row}, column {column}: fill it in, or leave the row out."
+            )
+
+
+def _is_finite(x: Any) -> bool:
+    values = x.data if issparse(x) else x
+    # The least and the largest in place of a mask of n x d bytes; NaN makes both NaN.
+    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+
+
 def dense_rows(x: Any, rows: Any) -> np.ndarray:
     return np.asarray(x[rows].toarray() if issparse(x) else x[rows])
+
+
+def rows_per_block(x: Any) -> int:
+    return max(16, 2**20 // int(x.shape[1]))

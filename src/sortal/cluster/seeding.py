@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from sortal.cluster.descent import refuse_nonfinite
-from sortal.cluster.rows import checked_rows, dense_rows, refuse_overflow
+from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
 from sortal.errors import InputError
 from sortal.kernels import lower_nearest, map_blocks, near_pairs, squared_differences
 

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from sortal.cluster.descent import refuse_nonfinite
-from sortal.cluster.rows import checked_rows, refuse_overflow
+from sortal.cluster.descent import checked_weights
+from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
@@ -44,12 +44,10 @@ def checked_start(x: Any, start: Any, sample_weight: Any) -> tuple[np.ndarray, n
     if start.shape[1] != x.shape[1]:
         raise InputError(f"start must have the {x.shape[1]} columns of x; got shape {start.shape}.")
     refuse_overflow("x with start", x, start)
-    weights = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (len(x),) or not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
-        raise InputError(
-            f"sample_weight must be a finite number of at least 0 for each of the {len(x)} rows, not all 0; "
-            f"got shape {weights.shape}, least {weights.min(initial=np.inf):g}."
-        )
+    given = checked_weights(sample_weight, len(x))
+    weights = np.ones(len(x)) if given is None else given
+    if not weights.any():
+        raise InputError(f"sample_weight must be above 0 for some row; all {len(x)} are 0.")
     return x, start.astype(np.float64), weights
 
 

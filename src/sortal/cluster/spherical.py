@@ -13,10 +13,9 @@ from sortal.cluster.descent import (
     check_start,
     checked_weights,
     descend,
-    refuse_nonfinite,
 )
 from sortal.cluster.kmeans import KMeans
-from sortal.cluster.rows import checked_rows
+from sortal.cluster.rows import checked_rows, refuse_nonfinite
 from sortal.kernels import map_blocks, one_blas_thread
 
 __all__ = ["SphericalKMeans", "spherical_kmeans", "unit_rows"]

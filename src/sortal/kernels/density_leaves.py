@@ -8,7 +8,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_unions import find, meet, settled
+from sortal.kernels.density_unions import find, meet, settled, squared_distance
 
 __all__ = ["Radius", "Tree", "bounds", "join_leaves", "kd_order"]
 
@@ -157,17 +157,6 @@ def _distances(point, columns, m, out):
 
 @compiled
 @no_type_check
-def _squared(x, i, j):
-    """As scikit-learn sums it: in float64, axis by axis, no fused multiply."""
-    total = 0.0
-    for k in range(x.shape[1]):
-        difference = np.float64(x[i, k]) - np.float64(x[j, k])
-        total += difference * difference
-    return total
-
-
-@compiled
-@no_type_check
 def _near_rows(points, boxes, start, stop, at, upper, rows):
     m = 0
     for i in range(start, stop):
@@ -267,5 +256,5 @@ def _join(x, order, points, mine, theirs, columns, squared, radius, met):
             j = theirs[b]
             if squared[b] > radius.upper or j <= i:
                 continue
-            if squared[b] < radius.lower or _squared(x, order[i], order[j]) <= radius.squared:
+            if squared[b] < radius.lower or squared_distance(x, order[i], order[j]) <= radius.squared:
                 meet(i, j, met)

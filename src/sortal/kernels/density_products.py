@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_unions import meet
+from sortal.kernels.density_unions import meet, squared_distance
 
 __all__ = ["meet_by_cosine", "meet_by_distance"]
 
@@ -29,7 +29,7 @@ def meet_by_distance(x, products, norms, other_norms, start, begin, slack, squar
             if j > i:
                 total = own + other_norms[b]
                 squared = total - 2 * np.float64(products[a, b])
-                if squared + slack * (total + 1) < 1 or _squared(x, i, j) <= squared_radius:
+                if squared + slack * (total + 1) < 1 or squared_distance(x, i, j) <= squared_radius:
                     meet(i, j, met)
 
 
@@ -55,13 +55,3 @@ def _above(row, floor, least, hits):
         hits[n_hits] = b
         n_hits += row[b] - floor[b] >= least
     return n_hits
-
-
-@compiled
-@no_type_check
-def _squared(x, i, j):
-    total = 0.0
-    for k in range(x.shape[1]):
-        difference = np.float64(x[i, k]) - np.float64(x[j, k])
-        total += difference * difference
-    return total

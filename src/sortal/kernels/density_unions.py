@@ -6,7 +6,7 @@ import numpy as np
 
 from sortal.kernels.compiled import compiled
 
-__all__ = ["Met", "find", "finish", "meet", "ranked", "settled", "strangers", "union"]
+__all__ = ["Met", "find", "finish", "meet", "ranked", "settled", "squared_distance", "strangers", "union"]
 
 
 @compiled
@@ -131,3 +131,14 @@ def finish(met, order):
                     best = min(best, rank[met.known[i, at]])
         labels[order[i]] = best if best < n else -1
     return labels
+
+
+@compiled
+@no_type_check
+def squared_distance(x, i, j):
+    """As scikit-learn sums it: in float64, axis by axis, no fused multiply."""
+    total = 0.0
+    for k in range(x.shape[1]):
+        difference = np.float64(x[i, k]) - np.float64(x[j, k])
+        total += difference * difference
+    return total
