@@ -455,10 +455,12 @@ class Pile:
             made = self.grouping
             versions = {run.id: run.versions for run in self._store.runs()}.get(made.run, {})
             facts += [
-                explore.Fact("method", f"{made.method}, k={made.parameters['k']}, seed {made.seed}"),
+                explore.Fact("method", f"{made.method}{_settings(made.parameters)}, seed {made.seed}"),
                 explore.Fact("grouped", f"{made.created}, in {made.evidence.get('seconds', 0)} s"),
                 explore.Fact("versions", ", ".join(f"{key} {value}" for key, value in versions.items())),
             ]
+            if "suggestion" in made.evidence:
+                facts.append(explore.Fact("suggested", str(made.evidence["suggestion"].get("reason", ""))))
         facts += [explore.Fact("source", shown(row.location)) for row in self._store.sources()]
         return facts
 
@@ -546,6 +548,11 @@ class Pile:
             if act.kind in MARKS:
                 many.update(dict.fromkeys(act.items.tolist(), act.kind == "name" and len(act.items) > 1))
         return sum(many.get(item, False) for item in self._ids.tolist())
+
+
+def _settings(parameters: dict[str, Any]) -> str:
+    named = {"k": parameters["k"]} | parameters.get("params", {})
+    return "".join(f", {key}={value}" for key, value in named.items())
 
 
 def _discard_if_empty(where: Path) -> None:

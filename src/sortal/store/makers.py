@@ -64,6 +64,8 @@ def grouping(
     made, found = json_object(parameters), json_object(evidence)
     if not (made["k"] == "auto" or type(made["k"]) is int):
         raise ValueError("k is neither a number nor auto")
+    if not isinstance(made.get("params", {}), dict) or not isinstance(found.get("suggestion", {}), dict):
+        raise TypeError("parameters and suggestion are no JSON objects")
     for row in found["candidates"]:
         if not all(isinstance(row[measure], int | float) for measure in _MEASURES):
             raise ValueError("a measure is no number")
