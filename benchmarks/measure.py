@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -36,8 +36,8 @@ def data_folder() -> Path:
     return folder.resolve()
 
 
-def machine() -> dict[str, Any]:
-    """Hardware and versions, in words that say enough and no more."""
+def machine(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Hardware and versions, those of `packages` too, in words that say enough and no more."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for flag, name in (("avx2", "AVX2"), ("neon", "NEON")) if flag in flags), "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -48,7 +48,7 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "load before": round(_LOAD_BEFORE, 1),
         "python": platform.python_version(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: _version(name) for name in (*PACKAGES, *packages)},
     }
 
 
@@ -71,6 +71,50 @@ def peak_mb() -> float:
 def resident_mb() -> float:
     """The memory resident now, in MB; Linux only."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+class Rise:
+    """How far the resident memory has risen above what it was when this was made; Linux only."""
+
+    def __init__(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        self._before = resident_mb()
+
+    @property
+    def mb(self) -> float:
+        return max(0.0, peak_mb() - self._before)
+
+
+def limited(threads: int) -> dict[str, Any]:
+    """What `subprocess` needs so that a child uses `threads` threads, whatever library it loads.
+
+    Environment variables bind OpenMP, BLAS and torch; those that only count cores (TBB in
+    scikit-learn-intelex, the pool in `dbscan`) see as many as `threads`.
+    """
+    libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
+    cores = set(sorted(os.sched_getaffinity(0))[-threads:])  # the first serves the interrupts
+    return {
+        "env": os.environ | {f"{one}_NUM_THREADS": str(threads) for one in libraries},
+        "preexec_fn": lambda: os.sched_setaffinity(0, cores),
+    }
+
+
+def outside(command: list[str], threads: int, variables: dict[str, str]) -> dict[str, float] | None:
+    """CPU and wall seconds and peak memory of a whole process; None where it fails for want of a module."""
+    limits = limited(threads)
+    limits["env"] |= variables
+    start = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as words:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words, **limits)
+        _, status, used = os.wait4(child.pid, 0)
+        wall_s = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        words.seek(0)
+        said = words.read()
+    if child.returncode and "ModuleNotFoundError" in said:
+        return None
+    assert child.returncode == 0, f"{command}: {said[-2000:]}"
+    return {"cpu_s": used.ru_utime + used.ru_stime, "wall_s": wall_s, "peak_mb": used.ru_maxrss * 1024 / 1e6}
 
 
 class Clock:
@@ -122,31 +166,47 @@ def extract(archive: Path, into: Path, wanted: Callable[[int, str], bool] = lamb
     return into
 
 
-def save(name: str, claim: str, rows: list[dict[str, Any]], *, key: str) -> None:
-    """Write NAME.json and NAME.md; rows of earlier runs stay unless one has the same `key`."""
+Page = Callable[[list[dict[str, Any]]], str]
+
+
+def save(
+    name: str,
+    claim: str,
+    rows: list[dict[str, Any]],
+    *,
+    key: str,
+    page: Page | None = None,
+    packages: Sequence[str] = (),
+) -> None:
+    """Write NAME.json and NAME.md; rows of earlier runs stay unless one has the same `key`.
+
+    `page` makes of all rows what the reader sees; without it they are one table.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     before = json.loads(path.read_text())["rows"] if path.exists() else []
     command = " ".join(["python", f"benchmarks/{name}.py", *sys.argv[1:]])
-    fresh = [row | {"command": command, "machine": machine()} for row in rows]
+    fresh = [row | {"command": command, "machine": machine(packages)} for row in rows]
     taken = {row[key] for row in fresh}
     merged = [row for row in before if row[key] not in taken] + fresh
     path.write_text(json.dumps({"claim": claim, "rows": merged}, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(_markdown(claim, merged))
-    print(f"\n{claim}\n\n{_table(merged)}\n\n{json.dumps(machine())}\nwritten: {path}")
+    (RESULTS / f"{name}.md").write_text(_markdown(claim, merged, page or table))
+    if page is None:
+        print(f"\n{claim}\n\n{table(merged)}\n\n{json.dumps(machine(packages))}\nwritten: {path}")
 
 
-def _markdown(claim: str, rows: list[dict[str, Any]]) -> str:
+def _markdown(claim: str, rows: list[dict[str, Any]], page: Page) -> str:
     made = sorted({json.dumps(row["machine"]) for row in rows})
     commands = sorted({row["command"] for row in rows})
-    lines = [claim, "", _table(rows), ""]
+    lines = [claim, "", page(rows), ""]
     lines += [
         f"Machine and versions: {', '.join(f'{k} {v}' for k, v in json.loads(one).items())}" for one in made
     ]
     return "\n".join([*lines, "", "Commands: " + "; ".join(f"`{one}`" for one in commands)]) + "\n"
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown; columns in the order in which rows first have them."""
     columns = [
         key for key in dict.fromkeys(k for row in rows for k in row) if key not in ("command", "machine")
     ]
