@@ -259,10 +259,10 @@ def vectors_rust(data: Data) -> Fit:
     return fit
 
 
-# ---- DBSCAN
+# ---- DBSCAN; "labels" are scikit-learn's own numbers, a "partition" may number groups in its own way
 
 
-def _density(estimator: Any, data: Data) -> Fit:
+def _density(estimator: Any, data: Data, answer: str = "labels") -> Fit:
     def fit() -> Answer:
         made = estimator(
             eps=float(data["eps"]),
@@ -270,7 +270,7 @@ def _density(estimator: Any, data: Data) -> Fit:
             metric=str(data["metric"]),
             n_jobs=THREADS,
         )
-        return {"labels": made.fit_predict(data["x"])}
+        return {answer: made.fit_predict(data["x"])}
 
     return fit
 
@@ -290,7 +290,7 @@ def dbscan_sklearn(data: Data) -> Fit:
 def dbscan_intelex(data: Data) -> Fit:
     from sklearnex.cluster import DBSCAN
 
-    return _density(DBSCAN, data)
+    return _density(DBSCAN, data, "partition")
 
 
 def dbscan_wang(data: Data) -> Fit:
@@ -298,7 +298,7 @@ def dbscan_wang(data: Data) -> Fit:
     from dbscan import DBSCAN
 
     eps, least = float(data["eps"]), int(data["min_samples"])
-    return lambda: {"labels": DBSCAN(data["x"], eps=eps, min_samples=least)[0]}
+    return lambda: {"partition": DBSCAN(data["x"], eps=eps, min_samples=least)[0]}
 
 
 # ---- soft groups
@@ -370,8 +370,14 @@ def soft_numpy(data: Data) -> Fit:
 
 
 def soft_skfuzzy(data: Data) -> Fit:
-    """Another method of the same size (fuzzy c-means): the goal is set against its time."""
-    return fuzzy_skfuzzy(data)
+    """Another method of the same size, fuzzy c-means: the goal is set against its time, so no answer."""
+    fit = fuzzy_skfuzzy(data)
+
+    def nothing() -> Answer:
+        fit()
+        return {}
+
+    return nothing
 
 
 # ---- kernel k-means
