@@ -101,9 +101,12 @@ def distances(n: int, k: int) -> Data:
 
 
 def grouped(n: int, k: int) -> Data:
-    """The first grouping is the one that tslearn draws: it takes none."""
-    labels = np.random.RandomState(0).randint(k, size=n).astype(np.int32)
-    return {"x": blobs(n, 16, k, 0.3), "labels": labels} | _arrays({"k": k, "gamma": 0.05, "iterations": 20})
+    """The first grouping is by the nearest of k rows: from random labels groups run empty."""
+    from sklearn.metrics import pairwise_distances_argmin
+
+    data = started(blobs(n, 16, k, 1.0), k, 0, gamma=0.03, iterations=20)
+    labels = pairwise_distances_argmin(data["x"], data["start"]).astype(np.int32)
+    return {name: value for name, value in data.items() if name not in ("rows", "start")} | {"labels": labels}
 
 
 def soft(spread: float) -> Data:

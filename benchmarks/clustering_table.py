@@ -65,7 +65,7 @@ def summary(name: str, row: Any, records: list[Record]) -> Record:
         line[f"best peer, {label}"] = best["contender"]
         line[f"ratio, {label}"] = _marked(seconds(best) / seconds(ours))
         if wanted := getattr(row, "goal", {}):
-            verdicts[threads] = reached(wanted, ours, fair)
+            verdicts[threads] = reached(wanted, ours, peers)
         if threads == 1 or "MB ours / least peer" not in line:
             line |= _memory(ours, fair)
     line["goal"] = _goal(getattr(row, "goal", {}))
@@ -77,15 +77,14 @@ def summary(name: str, row: Any, records: list[Record]) -> Record:
 
 
 def reached(wanted: dict[str, float], ours: Record, peers: list[Record]) -> bool:
-    """Every goal that some fair peer can be held to; "best" and "each" mean all of them."""
-    ratios = {one["contender"]: seconds(one) / seconds(ours) for one in peers}
+    """ "best" and "each" are held against peers with our answer, a package's name whatever its answer."""
     held = [
-        (least, ratio)
+        seconds(peer) / seconds(ours) >= least
         for package, least in wanted.items()
-        for peer, ratio in ratios.items()
-        if package in ("best", "each", peer)
+        for peer in peers
+        if peer["contender"] == package or (package in ("best", "each") and peer.get("equal", True))
     ]
-    return bool(held) and all(ratio >= least for least, ratio in held)
+    return bool(held) and all(held)
 
 
 def _memory(ours: Record, peers: list[Record]) -> Record:
@@ -128,7 +127,8 @@ def _line(row: Any, one: Record, ours: Record | None, peers: list[Record]) -> Re
     fair = [peer for peer in peers if peer.get("equal", True)]
     best = bool(fair) and one is min(fair, key=seconds)
     goals = getattr(row, "goal", {})
-    least = goals.get(one["contender"], goals.get("each", goals.get("best") if best else None))
+    common = goals.get("each") if equal else None
+    least = goals.get(one["contender"], goals.get("best") if best else common)
     return {
         "row": one["row"],
         "contender": one["contender"],
@@ -138,10 +138,8 @@ def _line(row: Any, one: Record, ours: Record | None, peers: list[Record]) -> Re
         "peak MB": f"{memory(one):.0f}",
         "MB, ours / this": None if ours is None or not is_peer else _quotient(memory(ours), memory(one)),
         "ratio": None if ratio is None else _marked(ratio) if equal else f"[{_marked(ratio)}]",
-        "goal": least if is_peer and equal else None,
-        "reached": None
-        if ratio is None or least is None or not equal
-        else ("yes" if ratio >= least else "no"),
+        "goal": least if is_peer else None,
+        "reached": None if ratio is None or least is None else "yes" if ratio >= least else "no",
         "answer against ours": one.get("answer"),
     }
 
