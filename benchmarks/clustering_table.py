@@ -127,8 +127,8 @@ def _line(row: Any, one: Record, ours: Record | None, peers: list[Record]) -> Re
     fair = [peer for peer in peers if peer.get("equal", True)]
     best = bool(fair) and one is min(fair, key=seconds)
     goals = getattr(row, "goal", {})
-    common = goals.get("each") if equal else None
-    least = goals.get(one["contender"], goals.get("best") if best else common)
+    common = goals.get("best") if best else None
+    least = goals.get(one["contender"], goals.get("each", common) if equal else None)
     return {
         "row": one["row"],
         "contender": one["contender"],
