@@ -154,9 +154,8 @@ def seed_sklearn(data: Data) -> Fit:
 
 
 def _predict(estimator: Any, data: Data) -> Fit:
-    k = len(data["start"])
-    made = estimator(k, init=data["start"], n_init=1, max_iter=1).fit(data["x"][: 2 * k])
-    made.cluster_centers_ = data["start"]
+    """Fitted on the centers alone, each of which is then its own."""
+    made = estimator(len(data["start"]), init=data["start"], n_init=1, max_iter=1).fit(data["start"])
     return lambda: {"labels": np.asarray(made.predict(data["x"]))}
 
 
