@@ -194,7 +194,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    X is kept, not copied, for `explain`.
+    X is kept, not copied, for `explain`. Source, cost, where we differ from scikit-learn: `dbscan`.
     """
 
     def __init__(
@@ -242,6 +242,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def kinds_(self) -> np.ndarray:
+        """ "core", "border" or "noise", for each point."""
         check_is_fitted(self)
         return DBSCANResult(self.labels_, self.core_sample_indices_).kinds
 

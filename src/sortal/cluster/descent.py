@@ -36,6 +36,7 @@ class KMeansResult:
 
     @property
     def inertia_history(self) -> tuple[float, ...]:
+        """The cost after each assignment."""
         return tuple(step.inertia for step in self.history)
 
 

@@ -74,6 +74,11 @@ class FuzzyCMeans(SoftGroups):
     cost_ : float
         `history_` has it for each step, `stopped_` says "tol" or "max_iter".
     n_iter_, n_features_in_ : int
+
+    Notes
+    -----
+    Source: Dunn 1973, Bezdek 1981; cost, memory, errors: `fuzzy_cmeans`. X is dense, (n, d). The method
+    `memberships` gives those of other rows. `InputError` also for more groups than distinct rows.
     """
 
     def __init__(

@@ -187,6 +187,11 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
     whitening_ : HalfWhitening
         Makes points of vectors.
     n_iter_, n_features_in_ : int
+
+    Notes
+    -----
+    Source, cost, errors: `shared_neighbor_clustering`. X is dense, (n, d), of many columns: directions count,
+    so that points in a plane are better given to `KMeans` or `DBSCAN`.
     """
 
     def __init__(

@@ -51,6 +51,9 @@ def kernel_kmeans(
     lower number; an empty group takes the farthest point. Ends for any kernel: where a grouping would cost
     more than the one before (rounding, or no kernel in the sense of Mercer), the one before is kept.
 
+    `start` holds a group of 0 to `n_clusters` - 1 for each row. Deterministic, whatever the number of
+    threads.
+
     Source: Dhillon, Guan, Kulis 2004, Kernel k-means, spectral clustering and normalized cuts, KDD.
     """
     n = len(kernel.rows)
@@ -151,6 +154,14 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Of the best start; it never rises.
     gamma_ : float
     n_iter_, n_features_in_ : int
+
+    Notes
+    -----
+    Source: Dhillon, Guan, Kulis 2004; ties, empty groups, cost: `kernel_kmeans`. X is dense, (n, d). Each
+    start costs n^2/2 kernel values or more; memory grows with n k, no matrix is held unless it is given.
+    `InputError` for more groups than distinct points and for a matrix that is not square and symmetric;
+    `UserWarning` for a kernel that is not positive semi-definite. With degrees as `sample_weight` and
+    sigma D^-1 + D^-1 A D^-1 as kernel, it lowers the normalised cut of the graph A.
     """
 
     def __init__(

@@ -78,7 +78,8 @@ def _squared(x: Any, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def center_margins(x: Any, centers: Any) -> np.ndarray:
     """How much farther the second center of each row is than its nearest (float64, n): 0 is a tie.
 
-    Rows of small margin are in doubt. One center leaves none: infinity.
+    A difference of distances, not of their squares. Rows of small margin are in doubt. One center leaves
+    none: infinity. `x` (n x d) is dense or CSR. Costs n k d. `InputError` for what is no rows of numbers.
     """
     x, centers = checked_rows("x", x, or_sparse=True), checked_rows("centers", centers)
     if len(centers) == 1:
@@ -130,6 +131,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         The same with how many labels changed and how far the centers moved.
     stopped_ : str
         Why the best start stopped: "labels", "tol", "max_iter" or "rounding".
+
+    Notes
+    -----
+    X is dense, CSR or a memory map, (n, d); float32 and float64 stay. Costs n k d an iteration; memory beside
+    X grows with n and not with n k. Source, ties, empty clusters, errors: `kmeans`. Where we differ from
+    scikit-learn: the same `random_state` draws another start.
     """
 
     def __init__(

@@ -30,6 +30,8 @@ def kmedoids(distances: Any, start: Any, *, method: str = "fasterpam", max_iter:
     copied. "fasterpam" tries all exchanges of a medoid for a point, at n^2 a pass; "alternate" only those for
     a member of the medoid's own group. Deterministic: the same input gives the same bits. Ties go to the
     lower slot. `InputError` for a matrix or start that is not of this kind.
+
+    Source: Schubert and Rousseeuw 2021 ("fasterpam"), Park and Jun 2009 ("alternate").
     """
     distances = checked_distances(checked_rows("distances", distances), "distances")
     medoids = np.asarray(start)
@@ -86,6 +88,9 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     Notes
     -----
     Where distances are held, memory is n^2 numbers of the type of X; it is checked before they are computed.
+    A pass costs n^2. `InputError` where memory would not suffice, for more groups than distinct points, and
+    for a metric or matrix that is not symmetric, finite and at least 0. Sources: `kmedoids`; Kaufman and
+    Rousseeuw 1990 (PAM's build, CLARA); Arthur and Vassilvitskii 2007 ("k-medoids++").
     """
 
     def __init__(

@@ -33,6 +33,7 @@ class Grouped:
 
     @property
     def n_groups(self) -> int:
+        """Groups, without what was left out."""
         return int(self.labels.max()) + 1
 
 
@@ -140,7 +141,8 @@ class Comparison:
 def compare(groupings: Sequence[Labels]) -> Comparison:
     """Compare groupings of the same items; -1 is a group of its own for each item.
 
-    Groups of two groupings are twins where the best one-to-one matching pairs them.
+    Groups of two groupings are twins where the best one-to-one matching pairs them. `InputError` for fewer
+    than two groupings, or of different lengths.
     """
     m, n = len(groupings), len(groupings[0]) if len(groupings) else 0
     if m < 2 or any(len(labels) != n for labels in groupings):

@@ -92,6 +92,11 @@ class SoftKMeans(SoftGroups):
     cost_ : float
         The free energy; `history_` has it for each step, `stopped_` says "tol" or "max_iter".
     n_iter_, n_features_in_ : int
+
+    Notes
+    -----
+    Source: MacKay 2003; cost, memory, errors: `soft_kmeans`. X is dense, (n, d). The method
+    `memberships` gives those of other rows. `InputError` also for more groups than distinct rows.
     """
 
     def __init__(

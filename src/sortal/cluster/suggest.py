@@ -127,7 +127,8 @@ def suggest(
     the median squared distance. Groups are there where a method finds gaps between them (`density_validity`
     of at least .3, stable, none tiny), or where k-means gets tighter than chance lets it (gap statistic).
     It stays a guess: look at the table. Groups that touch need items to show: three that 1,000 items showed
-    in every draw were taken for none in two of three draws of 400. Deterministic for a seed. Takes seconds.
+    in every draw were taken for none in two of three draws of 400. Deterministic for a seed. Takes seconds,
+    with "kernel" among the methods up to a minute. `InputError` for fewer than 20 rows.
     """
     x = checked_rows("X", X)
     refuse_overflow("X", x)

@@ -272,6 +272,10 @@ def agreement(names: Sequence[Any] | np.ndarray, labels: Labels) -> Agreement:
     """How well `labels` agree with `names`, one of each per item.
 
     Items that a method left out (-1) count as one more group for NMI and ARI, and as wrong for the accuracy.
+    `InputError` where there is not one name for each label.
+
+    Source: `matched_accuracy`; Hubert and Arabie 1985 (ARI); NMI over the arithmetic mean of both entropies;
+    the last two are scikit-learn's.
     """
     accuracy = matched_accuracy(names, labels)
     nmi, ari = normalized_mutual_info_score(names, labels), adjusted_rand_score(names, labels)
