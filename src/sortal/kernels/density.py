@@ -53,47 +53,45 @@ def _by_grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     from sortal.kernels import density_grid as grid
 
-    n = len(x)
+    n, d = x.shape
     lattice, n_keys = _lattice(low, sides, squared_radius)
     keys = np.empty(n, np.int64)
-    grid.cell_keys(x, lattice, keys)
+    grid.part_keys(x, lattice, keys)
     order = grid.sort_by_key(keys, n_keys.bit_length())
-    starts, cells = grid.cell_starts(keys)
+    cells = grid.cells_of(keys, d)
     del keys
     points = grid.gathered(x, order)
-    core, labels = np.zeros(n, np.bool_), np.empty(n, np.intp)
+    state, labels = np.empty(n, np.uint8), np.empty(n, np.intp)
 
     def mark(part: slice) -> None:
         span = part.start, part.stop
-        grid.find_core(points, starts, cells, lattice, squared_radius, min_samples, *span, core)
+        grid.find_core(points, cells, lattice, squared_radius, min_samples, *span, state)
 
     def name(part: slice) -> None:
         span = part.start, part.stop
-        grid.label_points(
-            points, order, starts, cells, n_core, numbers, lattice, squared_radius, *span, labels
-        )
+        grid.label_points(points, order, cells, state, groups, lattice, squared_radius, *span, labels)
 
-    list(map_blocks(mark, len(cells), CELLS_A_BLOCK))
-    n_core = grid.core_first(points, order, starts, core)
+    list(map_blocks(mark, len(cells.keys), CELLS_A_BLOCK))
+    n_core = grid.core_first(points, order, cells.starts, state)
     ahead = lattice.rows >= 0
-    near = lattice.rows[ahead & (np.abs(lattice.steps).max(axis=1, initial=0) <= 1)]
-    parent = grid.join_cells(points, starts, cells, n_core, near, lattice.rows[ahead], squared_radius)
-    numbers = grid.number_cells(order, starts, n_core, parent)
-    list(map_blocks(name, len(cells), CELLS_A_BLOCK))
-    return labels, _scattered(core, order)
+    steps, rows = lattice.steps[ahead], lattice.rows[ahead]
+    parent = grid.join_parts(points, cells, n_core, steps, rows, squared_radius)
+    groups = grid.groups_of_points(order, cells.starts, n_core, parent)
+    list(map_blocks(name, len(cells.keys), CELLS_A_BLOCK))
+    return labels, _scattered(state == grid.CORE, order)
 
 
 def _lattice(low: np.ndarray, sides: np.ndarray, squared_radius: float) -> tuple["Lattice", int]:
-    """The lattice, with two empty cells at each end so that rows never run into each other; its keys."""
+    """The lattice, with an empty cell at each end so that rows never run into each other; its keys."""
     from sortal.kernels.density_grid import Lattice
 
-    extents = sides.astype(np.int64) + 5
+    d = len(low)
+    extents = sides.astype(np.int64) // 2 + 3
     strides = np.append(np.cumprod(extents[:0:-1])[::-1], 1).astype(np.int64)
-    steps = np.array(list(product(range(-2, 3), repeat=len(low) - 1)), np.int64)
-    nearest_first = np.lexsort(((steps**2).sum(axis=1), np.abs(steps).max(axis=1, initial=0)))
-    steps = steps[nearest_first]
-    per_side = 1 / (SHRINK * (squared_radius / len(low)) ** 0.5)
-    return Lattice(low, per_side, strides, steps, steps @ strides[:-1]), int(extents[0] * strides[0])
+    steps = np.array(list(product(range(-1, 2), repeat=d - 1)), np.int64)
+    steps = steps[np.argsort((steps**2).sum(axis=1), kind="stable")]  # nearest first
+    per_side = 1 / (SHRINK * (squared_radius / d) ** 0.5)
+    return Lattice(low, per_side, strides, steps, steps @ strides[:-1]), int(extents[0] * strides[0]) << d
 
 
 def _scattered(values: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Density groups in one to three dimensions: a grid of cells so small that all points of one are neighbours.
+"""Density groups in one to three dimensions: a grid of parts so small that all points of one are neighbours.
 
-Source: Gunawan 2013 and de Berg et al. 2017 (exact DBSCAN on a grid). Points are copied in the order of their
-cells; the five cells of one row that can hold neighbours are then one range, and while the cells are walked
-in order both of its ends only move forward: no hash, no tree.
+Source: Gunawan 2013 and de Berg et al. 2017 (exact DBSCAN on a grid). Two parts a side make a cell, and points
+are copied in the order of cells, in a cell in that of parts. The three cells of one row that can hold neighbours
+are then one range, and while the cells are walked in order both of its ends only move forward: no hash, no tree.
+Rows of parts were 25 in space where rows of cells are 9: sparse points spent most of their time on empty rows.
 """
 
 from typing import NamedTuple, no_type_check
@@ -13,55 +14,73 @@ from sortal.kernels.compiled import compiled
 from sortal.kernels.density_unions import find, ranked, union
 
 __all__ = [
+    "CORE",
+    "Cells",
     "Lattice",
-    "cell_keys",
-    "cell_starts",
+    "cells_of",
     "core_first",
     "find_core",
     "gathered",
-    "join_cells",
+    "groups_of_points",
+    "join_parts",
     "label_points",
-    "number_cells",
+    "part_keys",
     "sort_by_key",
 ]
 
-REACH = 2  # cells: neighbours lie at most sqrt(3) (1 + 2**-15) cell sides apart, so at most two cells
 DIGIT = 11  # bits a pass of the radix sort
+ALONE, COMPANY, CORE = np.uint8(0), np.uint8(1), np.uint8(2)  # company: neighbours, but too few
+OWN, NEAR, FAR = 1, 2, 3  # parts of one cell; side by side; farther apart but maybe within the radius
+NONE, SEVERAL = -1, -2  # core parts of a cell, or roots of them
+AT_ONCE = 1024  # points counted before a look at whether they are enough
 
 
 class Lattice(NamedTuple):
     """Where the cells lie, and the rows of cells within reach of one cell, nearest first."""
 
-    low: np.ndarray  # the corner of the first cell
-    per_side: float  # cells in a unit of length
+    low: np.ndarray  # the corner of the first part
+    per_side: float  # parts in a unit of length
     strides: np.ndarray  # of keys along each axis; the last is 1
     steps: np.ndarray  # rows x (d - 1): how many cells away
     rows: np.ndarray  # the same as differences of keys
 
 
+class Cells(NamedTuple):
+    """Cells that hold points, in the order of their keys, and their parts that do."""
+
+    keys: np.ndarray  # int64, of cells
+    begins: np.ndarray  # int32, one more for the end: the first point of each cell
+    parts: np.ndarray  # int32, one more: the first part of each cell
+    starts: np.ndarray  # int32, one more: the first point of each part
+    corners: np.ndarray  # uint8: which part of its cell, one bit an axis
+
+
 @compiled
 @no_type_check
-def cell_keys(x, lattice, keys):
+def part_keys(x, lattice, keys):
     low, per_side, strides = lattice.low, lattice.per_side, lattice.strides
     for i in range(len(x)):
-        key = np.int64(0)
+        key = corner = np.int64(0)
         for k in range(len(strides)):
-            key += (np.int64((np.float64(x[i, k]) - low[k]) * per_side) + REACH) * strides[k]
-        keys[i] = key
+            part = np.int64((np.float64(x[i, k]) - low[k]) * per_side)
+            key += ((part >> 1) + 1) * strides[k]
+            corner = 2 * corner + (part & 1)
+        keys[i] = (key << len(strides)) + corner
 
 
 @compiled
 @no_type_check
 def _reaches(points, i, lattice, r):
-    """Whether row r of cells can hold neighbours of point i; half of those in the corners cannot."""
+    """Whether row r of cells can hold neighbours of point i; many of those at the corners cannot."""
     total = 0.0
     for k in range(lattice.steps.shape[1]):
-        at = (points[k, i] - lattice.low[k]) * lattice.per_side
-        inside = at - np.floor(at)
         step = lattice.steps[r, k]
-        gap = step - inside if step > 0 else inside - step - 1 if step < 0 else 0.0
-        total += gap * gap
-    return total <= len(lattice.low) * (1 + 2.0**-12)  # the radius, and more than cell numbers can err
+        if step:
+            at = (points[k, i] - lattice.low[k]) * lattice.per_side * 0.5
+            inside = at - np.floor(at)
+            gap = 1 - inside if step > 0 else inside
+            total += gap * gap
+    return 4 * total <= len(lattice.low) * (1 + 2.0**-12)  # the radius, and more than part numbers can err
 
 
 @compiled
@@ -94,32 +113,46 @@ def sort_by_key(keys, n_bits):
 
 @compiled
 @no_type_check
-def cell_starts(keys):
-    """Where each cell begins among the sorted keys (int32, one more for the end), and the cells' own keys."""
-    n_cells = 1
-    for i in range(1, len(keys)):
-        n_cells += keys[i] != keys[i - 1]
-    starts, own = np.empty(n_cells + 1, np.int32), np.empty(n_cells, np.int64)
-    cell = -1
+def cells_of(keys, d):
+    """The cells and parts among sorted keys of parts."""
+    n_cells = n_parts = 0
+    last = np.int64(-1)
     for i in range(len(keys)):
-        if i == 0 or keys[i] != keys[i - 1]:
+        n_parts += keys[i] != last
+        n_cells += keys[i] >> d != last >> d
+        last = keys[i]
+    own, begins, parts = (
+        np.empty(n_cells, np.int64),
+        np.empty(n_cells + 1, np.int32),
+        np.empty(n_cells + 1, np.int32),
+    )
+    starts, corners = np.empty(n_parts + 1, np.int32), np.empty(n_parts, np.uint8)
+    cell = part = 0
+    last = np.int64(-1)
+    for i in range(len(keys)):
+        key = keys[i]
+        if key >> d != last >> d:
+            own[cell], begins[cell], parts[cell] = key >> d, i, part
             cell += 1
-            starts[cell], own[cell] = i, keys[i]
-    starts[n_cells] = len(keys)
-    return starts, own
+        if key != last:
+            starts[part], corners[part] = i, key & ((1 << d) - 1)
+            part += 1
+            last = key
+    begins[cell], parts[cell], starts[part] = len(keys), n_parts, len(keys)
+    return Cells(own, begins, parts, starts, corners)
 
 
 @compiled
 @no_type_check
-def _slide(r, first, last, rows, reach, cells, key):
-    """Move the range of row r on to the cells at most `reach` from the cell `key`."""
-    low, high = key + rows[r] - reach, key + rows[r] + reach
+def _slide(r, first, last, rows, keys, key):
+    """Move the range of row r on to the cells at most one from the cell `key`."""
+    low, high = key + rows[r] - 1, key + rows[r] + 1
     at = first[r]
-    while at < len(cells) and cells[at] < low:
+    while at < len(keys) and keys[at] < low:
         at += 1
     first[r] = at
     at = max(at, last[r])
-    while at < len(cells) and cells[at] <= high:
+    while at < len(keys) and keys[at] <= high:
         at += 1
     last[r] = at
 
@@ -137,8 +170,8 @@ def gathered(x, order):
 
 @compiled
 @no_type_check
-def _begin(rows, cells, cell):
-    first = np.searchsorted(cells, cells[cell] + rows - REACH)
+def _begin(rows, keys, cell):
+    first = np.searchsorted(keys, keys[cell] + rows - 1)
     return first, first.copy()
 
 
@@ -176,48 +209,47 @@ def _count(points, i, start, stop, squared_radius):
 
 @compiled
 @no_type_check
-def find_core(points, starts, cells, lattice, squared_radius, min_samples, begin, end, core):
-    """Mark core points of cells begin..end. A cell of min_samples points is all core; counts end early."""
-    rows = lattice.rows
-    first, last = _begin(rows, cells, begin)
+def find_core(points, cells, lattice, squared_radius, min_samples, begin, end, state):
+    """The state of points of cells begin..end. A part of min_samples points is all core; counts end early."""
+    rows, starts, begins = lattice.rows, cells.starts, cells.begins
+    first, last = _begin(rows, cells.keys, begin)
     for cell in range(begin, end):
-        start, stop = starts[cell], starts[cell + 1]
-        if stop - start >= min_samples:
-            core[start:stop] = True
-            continue
-        _slide(0, first, last, rows, REACH, cells, cells[cell])
-        slid = 1  # rows whose range is up to date: most cells need only the nearest
-        for i in range(start, stop):
-            count = stop - start  # all of the own cell, which is in the middle of the own row
-            count += _count(points, i, starts[first[0]], start, squared_radius)
-            count += _count(points, i, stop, starts[last[0]], squared_radius)
-            for r in range(1, len(rows)):
-                if count >= min_samples:
-                    break
-                if r == slid:
-                    _slide(r, first, last, rows, REACH, cells, cells[cell])
-                    slid += 1
-                if first[r] < last[r] and _reaches(points, i, lattice, r):
-                    count += _count(points, i, starts[first[r]], starts[last[r]], squared_radius)
-            core[i] = count >= min_samples
+        slid = 0  # rows whose range is up to date: many cells need only the nearest
+        for part in range(cells.parts[cell], cells.parts[cell + 1]):
+            if starts[part + 1] - starts[part] >= min_samples:
+                state[starts[part] : starts[part + 1]] = CORE
+                continue
+            for i in range(starts[part], starts[part + 1]):
+                count = r = 0
+                while count < min_samples and r < len(rows):
+                    if r == slid:
+                        _slide(r, first, last, rows, cells.keys, cells.keys[cell])
+                        slid += 1
+                    if first[r] < last[r] and _reaches(points, i, lattice, r):
+                        at, stop = begins[first[r]], begins[last[r]]
+                        while at < stop and count < min_samples:
+                            count += _count(points, i, at, min(at + AT_ONCE, stop), squared_radius)
+                            at += AT_ONCE
+                    r += 1
+                state[i] = CORE if count >= min_samples else COMPANY if count > 1 else ALONE
 
 
 @compiled
 @no_type_check
-def core_first(points, order, starts, core):
-    """Bring the core points of each cell to its front; how many there are (int32)."""
+def core_first(points, order, starts, state):
+    """Bring the core points of each part to its front; how many there are (int32)."""
     n_core = np.empty(len(starts) - 1, np.int32)
-    for cell in range(len(n_core)):
-        front = starts[cell]
-        for i in range(starts[cell], starts[cell + 1]):
-            if core[i]:
+    for part in range(len(n_core)):
+        front = starts[part]
+        for i in range(starts[part], starts[part + 1]):
+            if state[i] == CORE:
                 if i != front:
-                    core[i], core[front] = core[front], core[i]
+                    state[i], state[front] = state[front], state[i]
                     order[i], order[front] = order[front], order[i]
                     for k in range(points.shape[0]):
                         points[k, i], points[k, front] = points[k, front], points[k, i]
                 front += 1
-        n_core[cell] = front - starts[cell]
+        n_core[part] = front - starts[part]
     return n_core
 
 
@@ -262,75 +294,141 @@ def _touch(points, start, stop, other_start, other_stop, squared_radius, box):
 
 @compiled
 @no_type_check
-def join_cells(points, starts, cells, n_core, near_rows, rows, squared_radius):
-    """The parents of the cells, in which cells that share a chain of core points have one root.
+def join_parts(points, cells, n_core, steps, rows, squared_radius):
+    """The parents of the parts, in which parts that share a chain of core points have one root.
 
-    `rows` are those not before the own one. Cells side by side (`near_rows`) come first: most cells farther
-    apart are joined by then and cost one look.
+    `rows` (`steps` cells away) are those not before the own one. Parts side by side come first: most that
+    are farther apart are joined by then and cost one look.
     """
-    parent = np.arange(len(cells), dtype=np.int32)
-    _join(points, starts, cells, n_core, near_rows, 1, squared_radius, parent)
-    _join(points, starts, cells, n_core, rows, REACH, squared_radius, parent)
+    parent = np.arange(len(n_core), dtype=np.int32)
+    how_near = _how_near(steps, points.shape[0])
+    for turn in (OWN, NEAR, FAR):
+        _join(points, cells, n_core, rows, how_near, turn, squared_radius, parent)
     return parent
 
 
 @compiled
 @no_type_check
-def _join(points, starts, cells, n_core, rows, reach, squared_radius, parent):
+def _how_near(steps, d):
+    """OWN, NEAR, FAR or 0 by row, step along the last axis, and the corners of both parts in their cells."""
+    table = np.zeros((len(steps), 3, 1 << d, 1 << d), np.uint8)
+    for r in range(len(steps)):
+        for last in range(3):
+            for a in range(1 << d):
+                for b in range(1 << d):
+                    most = 0
+                    for k in range(d):
+                        step = steps[r, k] if k < d - 1 else last - 1
+                        axis = d - 1 - k
+                        most = max(most, abs(2 * step + ((b >> axis) & 1) - ((a >> axis) & 1)))
+                    far = NEAR if most <= 1 else FAR if most == 2 else 0
+                    table[r, last, a, b] = OWN if r == 0 and last == 1 else far
+    return table
+
+
+@compiled
+@no_type_check
+def _join(points, cells, n_core, rows, how_near, turn, squared_radius, parent):
+    keys = cells.keys
     box = np.empty((2, points.shape[0]))
-    first, last = _begin(rows, cells, 0)
-    for cell in range(len(cells)):
-        if n_core[cell] == 0:
+    whole = _one_part(cells.parts, n_core, parent)
+    first, last = _begin(rows, keys, 0)
+    for cell in range(len(keys)):
+        if whole[cell] == NONE:
             continue
-        start = starts[cell]
-        stop = start + n_core[cell]
-        root = find(parent, cell)
-        for r in range(len(rows)):
-            _slide(r, first, last, rows, reach, cells, cells[cell])
-            for other in range(max(first[r], cell + 1), last[r]):
-                if n_core[other] == 0 or parent[other] == root:
+        for r in range(1 if turn == OWN else len(rows)):
+            _slide(r, first, last, rows, keys, keys[cell])
+            for other in range(max(first[r], cell), cell + 1 if turn == OWN else last[r]):
+                if whole[other] == NONE:
                     continue
-                root, its_root = find(parent, root), find(parent, other)
-                if root != its_root:
-                    at = starts[other]
-                    if _touch(points, start, stop, at, at + n_core[other], squared_radius, box):
-                        union(parent, root, its_root)
+                both = whole[cell] >= 0 and whole[other] >= 0
+                if both and find(parent, whole[cell]) == find(parent, whole[other]):
+                    continue
+                near = how_near[r, keys[other] - keys[cell] - rows[r] + 1]
+                _join_cells(points, cells, n_core, cell, other, near, turn, both, squared_radius, parent, box)
 
 
 @compiled
 @no_type_check
-def number_cells(order, starts, n_core, parent):
-    """The group of each cell with core points (int32), numbered by the smallest original core index."""
-    smallest = np.full(len(parent), len(order), np.int32)
-    for cell in range(len(parent)):
-        root = find(parent, cell)
-        for i in range(starts[cell], starts[cell] + n_core[cell]):
+def _one_part(parts, n_core, parent):
+    """A part with core points of each cell where those have one root; else SEVERAL, or NONE without any."""
+    whole = np.full(len(parts) - 1, NONE, np.int32)
+    for cell in range(len(whole)):
+        root = np.int32(-1)
+        for part in range(parts[cell], parts[cell + 1]):
+            if n_core[part] and whole[cell] != SEVERAL:
+                own = find(parent, part)
+                whole[cell] = part if root == -1 or own == root else SEVERAL
+                root = own
+    return whole
+
+
+@compiled
+@no_type_check
+def _join_cells(points, cells, n_core, cell, other, near, turn, once, squared_radius, parent, box):
+    """Join the parts of two cells that touch; the first that do are enough where `once`."""
+    starts, parts, corners = cells.starts, cells.parts, cells.corners
+    for a in range(parts[cell], parts[cell + 1]):
+        if n_core[a] == 0:
+            continue
+        root = find(parent, a)
+        start, stop = starts[a], starts[a] + n_core[a]
+        for b in range(max(parts[other], a + 1), parts[other + 1]):
+            if n_core[b] == 0 or parent[b] == root or near[corners[a], corners[b]] != turn:
+                continue
+            its_root = find(parent, b)
+            if root == its_root:
+                continue
+            if _touch(points, start, stop, starts[b], starts[b] + n_core[b], squared_radius, box):
+                union(parent, root, its_root)
+                if once:
+                    return
+                root = min(root, its_root)
+
+
+@compiled
+@no_type_check
+def groups_of_points(order, starts, n_core, parent):
+    """The group of each core point (int32), numbered by its smallest original index; n for other points."""
+    n = len(order)
+    smallest = np.full(len(parent), n, np.int32)
+    for part in range(len(parent)):
+        root = find(parent, part)
+        for i in range(starts[part], starts[part] + n_core[part]):
             smallest[root] = min(smallest[root], order[i])
-    return ranked(parent, smallest, len(order))
+    numbers = ranked(parent, smallest, n)
+    groups = np.full(n, n, np.int32)
+    for part in range(len(parent)):
+        groups[starts[part] : starts[part] + n_core[part]] = numbers[part]
+    return groups
 
 
 @compiled
 @no_type_check
-def label_points(points, order, starts, cells, n_core, numbers, lattice, squared_radius, begin, end, labels):
+def label_points(points, order, cells, state, groups, lattice, squared_radius, begin, end, labels):
     """Labels of the points of cells begin..end: border points take the lowest group within reach."""
-    rows = lattice.rows
-    first, last = _begin(rows, cells, begin)
+    rows, begins = lattice.rows, cells.begins
+    first, last = _begin(rows, cells.keys, begin)
     for cell in range(begin, end):
-        start, stop = starts[cell], starts[cell + 1]
-        for i in range(start, start + n_core[cell]):
-            labels[order[i]] = numbers[cell]
-        if n_core[cell] == stop - start:
-            continue
-        for i in range(start + n_core[cell], stop):
-            best = numbers[cell] if n_core[cell] else len(order)
-            for r in range(len(rows)):
-                if not _reaches(points, i, lattice, r):
-                    continue
-                _slide(r, first, last, rows, REACH, cells, cells[cell])
-                for other in range(first[r], last[r]):
-                    if n_core[other] and numbers[other] < best:
-                        for j in range(starts[other], starts[other] + n_core[other]):
-                            if _squared(points, i, j) <= squared_radius:
-                                best = numbers[other]
-                                break
+        slid = 0
+        for i in range(begins[cell], begins[cell + 1]):
+            best = groups[i]
+            if state[i] == COMPANY:
+                while slid < len(rows):
+                    _slide(slid, first, last, rows, cells.keys, cells.keys[cell])
+                    slid += 1
+                for r in range(len(rows)):
+                    if first[r] < last[r] and _reaches(points, i, lattice, r):
+                        best = _lowest(
+                            points, i, begins[first[r]], begins[last[r]], groups, best, squared_radius
+                        )
             labels[order[i]] = best if best < len(order) else -1
+
+
+@compiled
+@no_type_check
+def _lowest(points, i, start, stop, groups, best, squared_radius):
+    for j in range(start, stop):
+        if groups[j] < best and _squared(points, i, j) <= squared_radius:
+            best = groups[j]
+    return best
