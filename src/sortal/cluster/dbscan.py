@@ -232,7 +232,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         result = dbscan(X, **self.get_params(), sample_weight=sample_weight)
         self.labels_, self.core_sample_indices_ = result.labels, result.core_sample_indices
         found = len(self.core_sample_indices_)
-        self.components_ = X[self.core_sample_indices_].copy() if found else np.empty((0, X.shape[1]))
+        self.components_ = X[self.core_sample_indices_] if found else np.empty((0, X.shape[1]))
         self._fit_X, self._fit_weight = X, sample_weight
         return self
 
