@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sortal.arrays import Labels
+from sortal.cluster.dissimilarity import free_memory
 from sortal.cluster.reachability import Distances, Reachability, reachability
 from sortal.errors import InputError
 from sortal.kernels import cosine_density_groups, density_groups, spread_groups
@@ -59,13 +60,13 @@ def dbscan(
     `sample_weight` is given); core points within eps of each other share a group; groups are numbered by
     their smallest core point; a border point falls to the lowest group within reach. Deterministic.
 
-    Euclidean and cosine distances of dense rows take our own kernels; with weights, and for every other
-    metric or precomputed distances, scikit-learn finds the neighbours. Only there do `algorithm`, `leaf_size`
-    and `n_jobs` matter.
+    Euclidean and cosine distances of dense rows take our own kernels; for every other metric, precomputed
+    distances, and weights that add up to min_samples within rounding, scikit-learn finds the neighbours. Only
+    there do `algorithm`, `leaf_size` and `n_jobs` matter.
 
     Cost: about n log n in up to three dimensions, n^2 d where all is near to all. Memory beside X: some 40
-    bytes a point and dimension, and 4 min_samples bytes a point beyond three dimensions; where scikit-learn
-    finds the neighbours, 4 bytes for each pair of them.
+    bytes a point and dimension, and up to 512 bytes a point beyond three dimensions; where scikit-learn finds
+    the neighbours, 4 bytes for each pair of them, and `InputError` where they would not fit.
 
     Source: Ester, Kriegel, Sander, Xu 1996; Schubert et al. 2017. Where we differ from scikit-learn: in more
     than 15 dimensions it expands the square, and so loses digits of rows with a huge common offset; we take
@@ -74,12 +75,13 @@ def dbscan(
     _check(eps, min_samples, metric, algorithm, leaf_size, p)
     X = X if issparse(X) else np.asarray(X)
     _refuse_not_finite(X)
-    if _is_euclidean(metric, metric_params, p) and sample_weight is None and _fits(X, eps):
-        labels, core = density_groups(X, _squared_radius(X, eps, algorithm), int(min_samples))
-        return DBSCANResult(labels, np.flatnonzero(core))
-    if metric == "cosine" and not (metric_params or sample_weight is not None) and _is_dense_float(X):
-        labels, core = cosine_density_groups(normalize(X), _least_cosine(eps, X.dtype), int(min_samples))
-        return DBSCANResult(labels, np.flatnonzero(core))
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    try:
+        found = _by_kernels(X, eps, int(min_samples), metric, metric_params, algorithm, p, weights)
+    except ArithmeticError:  # the sum of weights as scikit-learn takes it decides, to the last bit
+        found = None
+    if found is not None:
+        return DBSCANResult(found[0], np.flatnonzero(found[1]))
     p = 2 if metric == "minkowski" and p is None and "p" not in (metric_params or {}) else p
     model = NearestNeighbors(
         radius=eps, algorithm=algorithm, leaf_size=leaf_size, metric=metric, metric_params=metric_params,
@@ -88,12 +90,26 @@ def dbscan(
     return _from_graph(model, X, min_samples, sample_weight)
 
 
+def _by_kernels(
+    X: Any, eps: Any, min_samples: int, metric: Any, metric_params: Any, algorithm: str, p: Any, weights: Any
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Labels and core points; None where the distances are not ours to take."""
+    rows = X.astype(np.float64) if not issparse(X) and X.dtype.kind in "iub" else X
+    if _is_euclidean(metric, metric_params, p) and _fits(rows, eps):
+        return density_groups(rows, _squared_radius(rows, eps, algorithm), min_samples, weights)
+    if metric == "cosine" and not metric_params and _is_dense_float(rows):
+        least = _least_cosine(eps, rows.dtype)
+        return cosine_density_groups(normalize(rows), least, min_samples, weights)
+    return None
+
+
 def _from_graph(model: NearestNeighbors, X: Any, min_samples: Any, sample_weight: Any) -> DBSCANResult:
     if model.metric == "precomputed" and issparse(X):
         X = _with_diagonal(X)
     model.fit(X)
     n = X.shape[0]
-    block = n if n <= WHOLE_UP_TO or issparse(X) else max(1, 2**23 // n)
+    whole = n <= WHOLE_UP_TO or (issparse(X) and model.metric == "precomputed")
+    block = n if whole else max(1, 2**23 // n)
     counts, mass = np.empty(n, np.int64), np.empty(n)
     parts = []
     for at in range(0, n, block):
@@ -101,10 +117,23 @@ def _from_graph(model: NearestNeighbors, X: Any, min_samples: Any, sample_weight
         counts[at : at + block] = [len(near) for near in found]
         if sample_weight is not None:  # summed as scikit-learn does, to the last bit
             mass[at : at + block] = [np.sum(sample_weight[near]) for near in found]
-        parts.append(np.concatenate(found).astype(np.int32))
+        parts.append(np.concatenate(found, dtype=np.int32, casting="unsafe"))
+        _refuse_too_many(int(counts[: at + block].sum()), min(at + block, n), n, model.radius)
     core = (counts if sample_weight is None else mass) >= min_samples
     starts = np.concatenate([[0], np.cumsum(counts)])
     return DBSCANResult(spread_groups(starts, np.concatenate(parts), core), np.flatnonzero(core))
+
+
+def _refuse_too_many(n_pairs: int, n_seen: int, n: int, eps: Any) -> None:
+    """`InputError` where the lists of neighbours still to come would not fit the free memory."""
+    needed = 8 * n_pairs * n / n_seen - 4 * n_pairs  # joined at the end, while the parts are still there
+    if needed > (free := free_memory()):
+        raise InputError(
+            f"eps must leave each point few enough neighbours for memory; at eps={eps} it has about "
+            f"{n_pairs // n_seen} of n_samples={n}, and the lists need {needed / 1e9:.1f} GB more, "
+            f"{free / 1e9:.1f} GB are free: lower eps, take fewer rows, or metric='euclidean', "
+            "which keeps no lists."
+        )
 
 
 def _with_diagonal(graph: Any) -> Any:

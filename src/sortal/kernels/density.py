@@ -1,5 +1,6 @@
 """Density groups: which points are core, and which group each point falls to."""
 
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from sortal.kernels.threads import map_blocks, one_blas_thread
 
 if TYPE_CHECKING:
     from sortal.kernels.density_grid import Lattice
+    from sortal.kernels.density_unions import Met
+
+    Walk = Callable[[Met], None]
 
 __all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
 
@@ -19,33 +23,74 @@ LEAF_DIMENSIONS = 64  # boxes of leaves still tell leaves apart
 LEAF = 128  # points
 CELLS_A_BLOCK = 8192
 ROWS_A_BLOCK = 1024
+MOST_REMEMBERED = 128  # neighbours of a point: 512 bytes
+WORK_A_CALL = 2**31  # differences of coordinates, a second: Ctrl-C is heard between calls
 MOST_CELLS_A_SIDE = 2**31  # cell numbers then err by less than 2**-20 of a cell
 SHRINK = 1 - 2**-16  # of the cell, far more than that
 
 
 def density_groups(
-    x: Float[np.ndarray, "n d"], squared_radius: float, min_samples: int
+    x: Float[np.ndarray, "n d"],
+    squared_radius: float,
+    min_samples: int,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> tuple[Labels, Mask]:
     """The group of each row (intp; noise -1), and which rows are core.
 
     Rows are neighbours where the sum of squared differences, taken in float64 axis by axis, is at most
     `squared_radius`; core with at least `min_samples` neighbours, itself counted. Core rows within reach of
     each other share a group; groups are numbered by their smallest core row; a row that is not core falls to
-    the lowest group within reach. Values and radius must be such that squares neither overflow nor vanish.
+    the lowest group within reach. With `weights` (float64) their sum over the neighbours takes the place of
+    the number; `ArithmeticError` where the order of summing could decide whether a row is core. Values and
+    radius must be such that squares neither overflow nor vanish.
     """
     n, d = x.shape
-    min_samples = min(min_samples, n + 1)
+    min_samples = min(min_samples, n + 1) if weights is None else min_samples
     x = np.ascontiguousarray(x).view()
     x.flags.writeable = False  # so that loops are compiled for one kind of array
-    if d <= GRID_DIMENSIONS:
+    if d <= GRID_DIMENSIONS and weights is None:
         low = np.array([column.min() for column in x.T], np.float64)
         high = np.array([column.max() for column in x.T], np.float64)
         sides = (high - low) / (SHRINK * (squared_radius / d) ** 0.5)
         if sides.max() < MOST_CELLS_A_SIDE and np.prod(sides + 5) < 2.0**62:
             return _by_grid(x, low, sides, squared_radius, min_samples)
-    if d <= LEAF_DIMENSIONS:
-        return _by_leaves(x, squared_radius, min_samples)
-    return _by_products(x, squared_radius, min_samples)
+    order, walk = (_leaves if d <= LEAF_DIMENSIONS else _products)(x, squared_radius)
+    return _walked(order, walk, min_samples, weights)
+
+
+def _walked(
+    order: np.ndarray, walk: "Walk", min_samples: int, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and core points, given a walk on which all pairs meet that can change anything.
+
+    Where points would have to remember too many neighbours, or these have weights, it takes three walks.
+    """
+    from sortal.kernels.density_unions import JOIN, REACH, core_groups, finish, strangers, weigh
+
+    enough = min(min_samples, len(order) + 1)
+    if weights is None and enough <= MOST_REMEMBERED:
+        met = strangers(len(order), enough)
+        walk(met)
+        return finish(met, order), _scattered(met.core, order)
+    met = weigh(np.ones(len(order)) if weights is None else weights[order])
+    walk(met)
+    if weights is not None:
+        _refuse_doubt(met.mass, weights, min_samples)
+    met.core[:] = met.mass >= min_samples
+    walk(met._replace(turn=JOIN))
+    met.lowest[:] = core_groups(met, order)
+    met = met._replace(turn=REACH)
+    walk(met)
+    return finish(met, order), _scattered(met.core, order)
+
+
+def _refuse_doubt(mass: np.ndarray, weights: np.ndarray, min_samples: int) -> None:
+    units = weights * 2.0**20
+    if (units == np.round(units)).all() and np.abs(units).sum() < 2.0**53:
+        return  # whole numbers, halves: every sum is exact
+    scale = min_samples if weights.min() >= 0 else np.abs(weights).sum()
+    if (np.abs(mass - min_samples) <= 4 * len(mass) * 2.0**-53 * scale).any():
+        raise ArithmeticError("weights of some neighbours add up to min_samples within rounding")
 
 
 def _by_grid(
@@ -100,9 +145,8 @@ def _scattered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
     return out
 
 
-def _by_leaves(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
+def _leaves(x: np.ndarray, squared_radius: float) -> tuple[np.ndarray, "Walk"]:
     from sortal.kernels import density_leaves as leaves
-    from sortal.kernels.density_unions import finish, strangers
 
     n, d = x.shape
     depth = max(0, int(np.ceil(np.log2(n / LEAF))))
@@ -112,7 +156,6 @@ def _by_leaves(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[
     points = np.empty((n, d), np.float32)
     for at in range(0, n, 4096):
         points[at : at + 4096] = (x[order[at : at + 4096]] - center) / radius
-    met = strangers(n, min_samples)
     tree = leaves.Tree(points, leaves.bounds(points, depth), depth)
     # A coordinate errs by its rounding to float32, and by float64's before the center was taken off.
     error = 2 * d**0.5 * (2.0**-24 * float(np.abs(points).max()) + 2.0**-51 * _largest(x) / radius)
@@ -120,23 +163,24 @@ def _by_leaves(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[
     lower = max(0.0, 1 - relative - error) ** 2
     upper = (1 + relative + error) ** 2
     span = leaves.Radius(squared_radius, np.float32(lower), np.float32(upper))
-    leaves.join_leaves(x, order, tree, span, met)
-    return finish(met, order), _scattered(met.core, order)
+    at_once = max(1, WORK_A_CALL // (LEAF * n * d))
+
+    def walk(met: "Met") -> None:
+        for at in range(0, 1 << depth, at_once):
+            leaves.join_leaves(x, order, tree, span, at, min(at + at_once, 1 << depth), met)
+
+    return order, walk
 
 
 def _largest(x: np.ndarray) -> float:
     return max(float(x.max()), -float(x.min()))
 
 
-def _by_products(x: np.ndarray, squared_radius: float, min_samples: int) -> tuple[np.ndarray, np.ndarray]:
+def _products(x: np.ndarray, squared_radius: float) -> tuple[np.ndarray, "Walk"]:
     from sortal.kernels.density_products import meet_by_distance
-    from sortal.kernels.density_unions import finish, settled, strangers
 
-    n, d = x.shape
     center = x.mean(axis=0, dtype=np.float64)
     radius = squared_radius**0.5
-    met = strangers(n, min_samples)
-    blocks = [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
 
     def scaled(rows: slice, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         block = ((x[rows] - center) / radius).astype(dtype)
@@ -144,49 +188,69 @@ def _by_products(x: np.ndarray, squared_radius: float, min_samples: int) -> tupl
 
     # A product of rows a and b errs by at most about d / 2 roundings of |a|^2 + |b|^2. Where the radius is so
     # small beside the norms that most pairs near it would be in doubt, float64 takes the products too.
-    slack = 2 * (d + 8) * 2.0**-24
+    slack = 2 * (x.shape[1] + 8) * 2.0**-24
     dtype = (
         np.float32
-        if slack * max(scaled(rows, np.float64)[1].mean() for rows in blocks) < 0.02
+        if slack * max(scaled(rows, np.float64)[1].mean() for rows in _blocks(len(x))) < 0.02
         else np.float64
     )
     slack = slack if dtype == np.float32 else slack * 2.0**-29
-    with one_blas_thread():
-        for at, mine in enumerate(blocks):
+
+    def walk(met: "Met") -> None:
+        for mine, others in _unsettled(len(x), met):
             own, norms = scaled(mine, dtype)
-            for theirs in blocks[at:]:
-                root = settled(mine.start, mine.stop, met)
-                if root >= 0 and root == settled(theirs.start, theirs.stop, met):
-                    continue
+            for theirs in others:
                 other, other_norms = scaled(theirs, dtype)
                 products = own @ other.T
                 meet_by_distance(
                     x, products, norms, other_norms, mine.start, theirs.start, slack, squared_radius, met
                 )
-    return finish(met, np.arange(n, dtype=np.int32)), met.core
+
+    return np.arange(len(x), dtype=np.int32), walk
+
+
+def _blocks(n: int) -> list[slice]:
+    return [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
+
+
+def _unsettled(n: int, met: "Met") -> Iterator[tuple[slice, Iterator[slice]]]:
+    """Each block with those not before it, save pairs that are all core and in one group already."""
+    from sortal.kernels.density_unions import settled
+
+    blocks = _blocks(n)
+
+    def open_to(mine: slice, others: list[slice]) -> Iterator[slice]:
+        for theirs in others:
+            root = settled(mine.start, mine.stop, met)
+            if root < 0 or root != settled(theirs.start, theirs.stop, met):
+                yield theirs
+
+    with one_blas_thread():
+        for at, mine in enumerate(blocks):
+            yield mine, open_to(mine, blocks[at:])
 
 
 def cosine_density_groups(
-    units: Float[np.ndarray, "n d"], least: float, min_samples: int
+    units: Float[np.ndarray, "n d"],
+    least: float,
+    min_samples: int,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> tuple[Labels, Mask]:
     """As `density_groups`, where rows are neighbours whose inner product is at least `least`.
 
     Products are taken in the type of `units`, in blocks, each pair once.
     """
     from sortal.kernels.density_products import meet_by_cosine
-    from sortal.kernels.density_unions import finish, settled, strangers
 
     n = len(units)
-    met = strangers(n, min(min_samples, n + 1))
     bound = units.dtype.type(least)
-    blocks = [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
-    with one_blas_thread():
-        for at, mine in enumerate(blocks):
-            for theirs in blocks[at:]:
-                root = settled(mine.start, mine.stop, met)
-                if root < 0 or root != settled(theirs.start, theirs.stop, met):
-                    meet_by_cosine(units[mine] @ units[theirs].T, mine.start, theirs.start, bound, met)
-    return finish(met, np.arange(n, dtype=np.int32)), met.core
+
+    def walk(met: "Met") -> None:
+        for mine, others in _unsettled(n, met):
+            for theirs in others:
+                meet_by_cosine(units[mine] @ units[theirs].T, mine.start, theirs.start, bound, met)
+
+    return _walked(np.arange(n, dtype=np.int32), walk, min_samples, weights)
 
 
 def spread_groups(

@@ -1,6 +1,6 @@
 """Density groups in one to three dimensions: a grid of parts so small that all points of one are neighbours.
 
-Source: Gunawan 2013 and de Berg et al. 2017 (exact DBSCAN on a grid). Two parts a side make a cell. Points are
+Source: Gunawan 2013, de Berg et al. 2017 (exact DBSCAN on a grid). Two parts a side make a cell. Points are
 copied in the order of cells, and of parts in a cell. The three cells of one row that can hold neighbours are
 then one range, and while the cells are walked in order both of its ends only move forward: no hash, no tree.
 In space there are 9 rows of cells within reach where rows of parts would be 25, most of them empty: that took

@@ -194,8 +194,8 @@ def _open_first(rows, core):
 
 @compiled
 @no_type_check
-def join_leaves(x, order, tree, radius, met):
-    """Let all pairs of rows within the radius meet, save those that can change nothing.
+def join_leaves(x, order, tree, radius, begin_leaf, end_leaf, met):
+    """Let rows of leaves begin_leaf..end_leaf meet all later ones within the radius that can change anything.
 
     Two leaves that are all core and in one group already are left out whole. `met` counts in kd order.
     """
@@ -206,7 +206,7 @@ def join_leaves(x, order, tree, radius, met):
     mine, theirs = np.empty(most, np.int32), np.empty(most, np.int32)
     columns, squared = np.empty((d, most), np.float32), np.empty(most, np.float32)
     nodes = np.empty(64, np.int32)
-    for leaf in range(n_leaves):
+    for leaf in range(begin_leaf, end_leaf):
         at = n_leaves - 1 + leaf
         start, stop = (leaf * n) >> depth, ((leaf + 1) * n) >> depth
         n_nodes = 1

@@ -9,26 +9,32 @@ __all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
 
 
 def density_groups(
-    x: Float[np.ndarray, "n d"], squared_radius: float, min_samples: int
+    x: Float[np.ndarray, "n d"],
+    squared_radius: float,
+    min_samples: int,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> tuple[Labels, Mask]:
     """As `sortal.kernels.density_groups`."""
     squared = np.zeros((len(x), len(x)))
     for column in x.T.astype(np.float64):
         squared += (column[:, None] - column) ** 2
-    return _grouped(squared <= squared_radius, min_samples)
+    return _grouped(squared <= squared_radius, min_samples, weights)
 
 
 def cosine_density_groups(
-    units: Float[np.ndarray, "n d"], least: float, min_samples: int
+    units: Float[np.ndarray, "n d"],
+    least: float,
+    min_samples: int,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> tuple[Labels, Mask]:
     """As `sortal.kernels.cosine_density_groups`; each row is its own neighbour."""
     return _grouped(
-        (units @ units.T >= units.dtype.type(least)) | np.eye(len(units), dtype=bool), min_samples
+        (units @ units.T >= units.dtype.type(least)) | np.eye(len(units), dtype=bool), min_samples, weights
     )
 
 
-def _grouped(near: np.ndarray, min_samples: int) -> tuple[Labels, Mask]:
-    core = near.sum(axis=1) >= min_samples
+def _grouped(near: np.ndarray, min_samples: int, weights: np.ndarray | None) -> tuple[Labels, Mask]:
+    core = (near.sum(axis=1) if weights is None else near @ weights) >= min_samples
     starts = np.concatenate([[0], np.cumsum(near.sum(axis=1))])
     return spread_groups(starts, np.nonzero(near)[1], core), core
 

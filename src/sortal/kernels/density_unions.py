@@ -6,7 +6,25 @@ import numpy as np
 
 from sortal.kernels.compiled import compiled
 
-__all__ = ["Met", "find", "finish", "meet", "ranked", "settled", "squared_distance", "strangers", "union"]
+__all__ = [
+    "JOIN",
+    "REACH",
+    "WEIGH",
+    "Met",
+    "core_groups",
+    "find",
+    "finish",
+    "meet",
+    "ranked",
+    "settled",
+    "squared_distance",
+    "strangers",
+    "union",
+    "weigh",
+]
+
+# What a meeting does: all at once, or, over three walks, sum weights, join core points, reach border points.
+LEARN, WEIGH, JOIN, REACH = 0, 1, 2, 3
 
 
 @compiled
@@ -55,12 +73,28 @@ class Met(NamedTuple):
     n_met: np.ndarray  # int32: how many that is, itself counted
     core: np.ndarray  # bool
     parent: np.ndarray  # int32: disjoint sets of core points
+    weights: np.ndarray  # float64; these three are empty where points learn of each other in one walk
+    mass: np.ndarray  # float64: the weights of the neighbours, itself counted
+    lowest: np.ndarray  # int32: the group of a core point, the lowest within reach of any other
+    turn: int
 
 
 def strangers(n: int, min_samples: int) -> Met:
     """n points that have met nobody."""
     known = np.empty((n, max(min_samples - 2, 0)), np.int32)
-    return Met(known, np.ones(n, np.int32), np.full(n, min_samples == 1), np.arange(n, dtype=np.int32))
+    n_met, parent = np.ones(n, np.int32), np.arange(n, dtype=np.int32)
+    nothing = np.empty(0)
+    return Met(
+        known, n_met, np.full(n, min_samples == 1), parent, nothing, nothing, np.empty(0, np.int32), LEARN
+    )
+
+
+def weigh(weights: np.ndarray) -> Met:
+    """Points of these weights that have met nobody: they remember no neighbours, however many those are."""
+    n = len(weights)
+    return strangers(n, 2)._replace(
+        weights=weights, mass=weights.copy(), lowest=np.full(n, n, np.int32), turn=WEIGH
+    )
 
 
 @compiled
@@ -72,9 +106,25 @@ def meet(i, j, met):
     core points among them. So one pass over the pairs does, no more than min_samples - 2 neighbours a point
     are ever kept, and what a border point kept in the end is all its neighbours.
     """
-    if met.core[i] and met.core[j]:
-        union(met.parent, i, j)
+    if met.turn == WEIGH:
+        met.mass[i] += met.weights[j]
+        met.mass[j] += met.weights[i]
         return
+    if met.core[i] and met.core[j]:
+        if met.turn != REACH:
+            union(met.parent, i, j)
+        return
+    if met.turn == LEARN:
+        _learn(i, j, met)
+    elif met.turn == REACH and met.core[i]:
+        met.lowest[j] = min(met.lowest[j], met.lowest[i])
+    elif met.turn == REACH and met.core[j]:
+        met.lowest[i] = min(met.lowest[i], met.lowest[j])
+
+
+@compiled
+@no_type_check
+def _learn(i, j, met):
     if not met.core[i]:
         _remember(i, j, met)
     if not met.core[j]:
@@ -112,8 +162,8 @@ def settled(start, stop, met):
 
 @compiled
 @no_type_check
-def finish(met, order):
-    """Labels in the original order: groups by smallest core index, border points the lowest, noise -1."""
+def core_groups(met, order):
+    """The group of each core point, numbered by its smallest original index; n for other points (int32)."""
     n = len(order)
     smallest = np.full(n, n, np.int32)
     for i in range(n):
@@ -121,14 +171,24 @@ def finish(met, order):
             root = find(met.parent, i)
             smallest[root] = min(smallest[root], order[i])
     rank = ranked(met.parent, smallest, n)
+    for i in range(n):
+        if not met.core[i]:
+            rank[i] = n
+    return rank
+
+
+@compiled
+@no_type_check
+def finish(met, order):
+    """Labels in the original order: groups by smallest core index, border points the lowest, noise -1."""
+    n = len(order)
+    rank = core_groups(met, order) if met.turn == LEARN else met.lowest
     labels = np.empty(n, np.intp)
     for i in range(n):
         best = rank[i]
-        if not met.core[i]:
-            best = n
+        if met.turn == LEARN and not met.core[i]:
             for at in range(met.n_met[i] - 1):
-                if met.core[met.known[i, at]]:
-                    best = min(best, rank[met.known[i, at]])
+                best = min(best, rank[met.known[i, at]])
         labels[order[i]] = best if best < n else -1
     return labels
 
