@@ -1,5 +1,9 @@
 """DBSCAN is scikit-learn's to the last label, and can say why."""
 
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from importlib import import_module
 
@@ -103,6 +107,42 @@ def test_weights_equal_repetitions():
     weighted = dbscan(X, 0.2, min_samples=9, sample_weight=weights)
     repeated = dbscan(np.repeat(X, weights, axis=0), 0.2, min_samples=9)
     np.testing.assert_array_equal(np.repeat(weighted.labels, weights), repeated.labels)
+
+
+def test_weights_that_round():
+    X, weights = np.zeros((10, 2)), np.full(10, 0.1)
+    for min_samples in (1, 2):
+        assert_as_sklearn(X, weights, eps=0.2, min_samples=min_samples)
+
+
+def test_lists_of_neighbors_that_would_not_fit(monkeypatch):
+    module = import_module("sortal.cluster.dbscan")
+    monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    with pytest.raises(InputError, match="it has about 100 of n_samples=100, and the lists need"):
+        dbscan(clumps(100, 2), 50.0, metric="manhattan")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(60_000, 64), (40_000, 512)])
+def test_interrupt_ends_a_long_fit(shape):
+    code = f"""
+import numpy as np, sys
+from sortal.cluster import DBSCAN
+x = np.random.default_rng(0).random({shape})
+DBSCAN(eps=0.1).fit(x[:300])
+print("now", flush=True)
+DBSCAN(eps=1.5).fit(x)
+print("done", flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "now\n"
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)  # a second on a quiet machine
+    assert "done" not in out
+    assert "KeyboardInterrupt" in err
 
 
 def test_precomputed():

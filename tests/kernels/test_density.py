@@ -22,9 +22,17 @@ def frozen(way):
     return run
 
 
+def walked(pairs):
+    def run(x, squared_radius, min_samples, weights=None):
+        order, walk = pairs(x, squared_radius)
+        return density._walked(order, walk, min_samples, weights)
+
+    return run
+
+
 WAYS = {
-    "leaves": frozen(density._by_leaves),
-    "products": frozen(density._by_products),
+    "leaves": frozen(walked(density._leaves)),
+    "products": frozen(walked(density._products)),
     "door": density_groups,
 }
 
@@ -140,3 +148,41 @@ def test_spread_where_reach_goes_one_way():
         neighbors = np.nonzero(near)[1].astype(np.int32)
         want = density_reference.spread_groups(starts, neighbors, core)
         np.testing.assert_array_equal(spread_groups(starts, neighbors, core), want)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [1, 3, 20, 80])
+def test_weights_and_many_min_samples(way, d):
+    rng = np.random.default_rng(d)
+    for n in (1, 400):
+        x = rng.integers(0, 3, (n, d)).astype(float)
+        for weights in (None, rng.integers(0, 4, n) / 2, rng.integers(-2, 4, n) * 1.0, rng.random(n)):
+            for min_samples in (2, 150):
+                want = density_reference.density_groups(x, 3.0, min_samples, weights)
+                assert_equal(WAYS[way](x, 3.0, min_samples, weights), want)
+
+
+def test_all_within_the_radius_by_boxes():
+    x = np.random.default_rng(10).random((3000, 6))
+    weights = np.random.default_rng(11).integers(0, 3, 3000) * 1.0
+    for min_samples in (weights.sum(), weights.sum() + 1):
+        labels, core = density_groups(x, 6.0, int(min_samples), weights)
+        assert core.all() == (labels == 0).all() == (min_samples == weights.sum())
+
+
+def test_weights_that_meet_min_samples_by_rounding_only():
+    x = np.zeros((10, 2))
+    with pytest.raises(ArithmeticError, match="within rounding"):
+        density_groups(x, 1.0, 1, np.full(10, 0.1))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_cells_far_and_near(d):
+    # Every density, so that parts of one cell, side by side and two apart are all what joins groups.
+    rng = np.random.default_rng(20 + d)
+    for n in (30, 100, 300):
+        x = rng.random((n, d))
+        for radius in 0.5 * rng.random(40):
+            for min_samples in (1, 2, 4):
+                want = density_reference.density_groups(x, radius**2, min_samples)
+                assert_equal(density_groups(x, radius**2, min_samples), want)

@@ -15,6 +15,8 @@ from sortal.errors import InputError
 
 __all__ = ["Distances", "Reachability", "Step", "reachability"]
 
+NAMED = 5  # neighbours that the words name; the fields hold all
+
 
 @dataclass(frozen=True)
 class Step:
@@ -58,9 +60,14 @@ class Reachability:
         enough = "enough" if self.kind == "core" else "too few"
         what = "noise" if self.kind == "noise" else f"a {self.kind} point of group {self.label}"
         weight = f" of total weight {self.mass:g}" if self.mass != len(self.neighbors) else ""
+        n = len(self.neighbors)
+        within = f"1 point{weight} lies" if n == 1 else f"{n} points{weight} lie"
+        others = [(j, at) for j, at in zip(self.neighbors, self.distances, strict=True) if j != self.point]
+        nearest = ", ".join(f"{j} ({at:g})" for j, at in others[:NAMED])
         return (
-            f"Point {self.point} is {what}: {len(self.neighbors)} points{weight} lie within eps = "
-            f"{self.eps:g}, itself counted, {enough} for min_samples = {self.min_samples}."
+            f"Point {self.point} is {what}: {within} within eps = {self.eps:g}, itself counted, {enough} for "
+            f"min_samples = {self.min_samples}."
+            + (f" {'Nearest' if len(others) > NAMED else 'The others'}: {nearest}." if others else "")
         )
 
     def _reach(self) -> list[str]:
@@ -77,7 +84,7 @@ class Reachability:
         if self.kind == "noise" and self.nearest_core is not None:
             lines.append(
                 f"The nearest core point, {self.nearest_core}, lies at {self.nearest_core_distance:g}: "
-                f"{self.missing:g} too far."
+                f"{self.missing:g} too far. It is reached from eps = {self.nearest_core_distance:g} on."
             )
         if self.kind != "core" and np.isfinite(self.core_at):
             lines.append(f"It would be core itself at eps = {self.core_at:g}.")
@@ -88,7 +95,8 @@ class Reachability:
             return []
         walk = "".join(f" -> {step.end} ({step.distance:g})" for step in self.chain)
         return [
-            f"Point {self.target} of the same group is reached step by step: {self.chain[0].start}{walk}."
+            f"Point {self.target} of the same group is reached from core point to core point, each "
+            f"step within eps: {self.chain[0].start}{walk}."
         ]
 
 

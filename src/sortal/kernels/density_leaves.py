@@ -8,7 +8,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_unions import find, meet, settled, squared_distance
+from sortal.kernels.density_unions import WEIGH, find, meet, settled, squared_distance
 
 __all__ = ["Radius", "Tree", "bounds", "join_leaves", "kd_order"]
 
@@ -124,6 +124,16 @@ def _box_gap(boxes, a, b):
 
 @compiled(fastmath={"contract", "reassoc"})
 @no_type_check
+def _box_span(boxes, a, b):
+    total = np.float32(0)
+    for k in range(boxes.shape[2]):
+        span = max(boxes[1, a, k], boxes[1, b, k]) - min(boxes[0, a, k], boxes[0, b, k])
+        total += span * span
+    return total
+
+
+@compiled(fastmath={"contract", "reassoc"})
+@no_type_check
 def _gap(point, boxes, at):
     total = np.float32(0)
     for k in range(len(point)):
@@ -216,6 +226,11 @@ def join_leaves(x, order, tree, radius, begin_leaf, end_leaf, met):
             node = nodes[n_nodes]
             if _last_leaf(node, n_leaves) < leaf or _box_gap(boxes, at, node) > radius.upper:
                 continue
+            first = _first_leaf(node, n_leaves)
+            if met.turn == WEIGH and first > leaf and _box_span(boxes, at, node) < radius.lower:
+                end = ((_last_leaf(node, n_leaves) + 1) * n) >> depth
+                _weigh_all(start, stop, (first * n) >> depth, end, met)
+                continue
             if node < n_leaves - 1:
                 nodes[n_nodes], nodes[n_nodes + 1] = 2 * node + 2, 2 * node + 1
                 n_nodes += 2
@@ -237,6 +252,22 @@ def _last_leaf(node, n_leaves):
     while node < n_leaves - 1:
         node = 2 * node + 2
     return node - (n_leaves - 1)
+
+
+@compiled
+@no_type_check
+def _first_leaf(node, n_leaves):
+    while node < n_leaves - 1:
+        node = 2 * node + 1
+    return node - (n_leaves - 1)
+
+
+@compiled
+@no_type_check
+def _weigh_all(start, stop, begin, end, met):
+    """All points of two ranges are neighbours: where eps spans the data, no distance is needed."""
+    met.mass[start:stop] += met.weights[begin:end].sum()
+    met.mass[begin:end] += met.weights[start:stop].sum()
 
 
 @compiled
