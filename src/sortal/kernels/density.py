@@ -63,9 +63,9 @@ def _walked(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels and core points, given a walk on which all pairs meet that can change anything.
 
-    Where points would have to remember too many neighbours, or these have weights, it takes three walks.
+    Where points would have to remember too many neighbours, or these have weights, it takes three walks; one, where few pairs meet.
     """
-    from sortal.kernels.density_unions import JOIN, REACH, core_groups, finish, strangers, weigh
+    from sortal.kernels.density_unions import JOIN, REACH, core_groups, finish, meet_again, strangers, weigh
 
     enough = min(min_samples, len(order) + 1)
     if weights is None and enough <= MOST_REMEMBERED:
@@ -77,10 +77,11 @@ def _walked(
     if weights is not None:
         _refuse_doubt(met.mass, weights, min_samples)
     met.core[:] = met.mass >= min_samples
-    walk(met._replace(turn=JOIN))
+    again = meet_again if met.n_pairs[0] <= len(met.pairs) else walk
+    again(met._replace(turn=JOIN))
     met.lowest[:] = core_groups(met, order)
     met = met._replace(turn=REACH)
-    walk(met)
+    again(met)
     return finish(met, order), _scattered(met.core, order)
 
 

@@ -266,6 +266,7 @@ def _first_leaf(node, n_leaves):
 @no_type_check
 def _weigh_all(start, stop, begin, end, met):
     """All points of two ranges are neighbours: where eps spans the data, no distance is needed."""
+    met.n_pairs[0] += len(met.pairs) + 1
     met.mass[start:stop] += met.weights[begin:end].sum()
     met.mass[begin:end] += met.weights[start:stop].sum()
 

@@ -15,6 +15,7 @@ __all__ = [
     "find",
     "finish",
     "meet",
+    "meet_again",
     "ranked",
     "settled",
     "squared_distance",
@@ -25,6 +26,7 @@ __all__ = [
 
 # What a meeting does: all at once, or, over three walks, sum weights, join core points, reach border points.
 LEARN, WEIGH, JOIN, REACH = 0, 1, 2, 3
+PAIRS_A_POINT = 16
 
 
 @compiled
@@ -76,6 +78,8 @@ class Met(NamedTuple):
     weights: np.ndarray  # float64; these three are empty where points learn of each other in one walk
     mass: np.ndarray  # float64: the weights of the neighbours, itself counted
     lowest: np.ndarray  # int32: the group of a core point, the lowest within reach of any other
+    pairs: np.ndarray  # m x 2 int32: who met while weights were summed, so that no walk need be taken again
+    n_pairs: np.ndarray  # int64, one number: how many, more than m where they did not fit
     turn: int
 
 
@@ -84,17 +88,26 @@ def strangers(n: int, min_samples: int) -> Met:
     known = np.empty((n, max(min_samples - 2, 0)), np.int32)
     n_met, parent = np.ones(n, np.int32), np.arange(n, dtype=np.int32)
     nothing = np.empty(0)
-    return Met(
-        known, n_met, np.full(n, min_samples == 1), parent, nothing, nothing, np.empty(0, np.int32), LEARN
-    )
+    core, lowest = np.full(n, min_samples == 1), np.empty(0, np.int32)
+    pairs, n_pairs = np.empty((0, 2), np.int32), np.zeros(1, np.int64)
+    return Met(known, n_met, core, parent, nothing, nothing, lowest, pairs, n_pairs, LEARN)
 
 
 def weigh(weights: np.ndarray) -> Met:
     """Points of these weights that have met nobody: they remember no neighbours, however many those are."""
     n = len(weights)
+    pairs = np.empty((PAIRS_A_POINT * n, 2), np.int32)
     return strangers(n, 2)._replace(
-        weights=weights, mass=weights.copy(), lowest=np.full(n, n, np.int32), turn=WEIGH
+        weights=weights, mass=weights.copy(), lowest=np.full(n, n, np.int32), pairs=pairs, turn=WEIGH
     )
+
+
+@compiled
+@no_type_check
+def meet_again(met):
+    """All who met while weights were summed."""
+    for at in range(met.n_pairs[0]):
+        meet(met.pairs[at, 0], met.pairs[at, 1], met)
 
 
 @compiled
@@ -109,6 +122,9 @@ def meet(i, j, met):
     if met.turn == WEIGH:
         met.mass[i] += met.weights[j]
         met.mass[j] += met.weights[i]
+        if met.n_pairs[0] < len(met.pairs):
+            met.pairs[met.n_pairs[0], 0], met.pairs[met.n_pairs[0], 1] = i, j
+        met.n_pairs[0] += 1
         return
     if met.core[i] and met.core[j]:
         if met.turn != REACH:
