@@ -63,8 +63,8 @@ def _walked(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels and core points, given a walk on which all pairs meet that can change anything.
 
-    Where points would have to remember too many neighbours, or these have weights, it takes three walks, or one
-    where few pairs meet.
+    Where points would have to remember too many neighbours, or these have weights, it takes three walks,
+    or one where few pairs meet.
     """
     from sortal.kernels.density_unions import JOIN, REACH, core_groups, finish, meet_again, strangers, weigh
 
