@@ -201,6 +201,16 @@ def changed(row, column, value):
         ({"n_clusters": 2.0}, LINE, "got n_clusters=2.0"),
         ({"method": "pam"}, LINE, "method must be one of fasterpam"),
         ({"init": "best"}, LINE, "init must be one of build"),
+        (
+            {"init": [0, 6]},
+            LINE,
+            r"init must hold n_clusters=2 different row numbers from 0 to 5; got \[0, 6\]",
+        ),
+        ({"init": [1, 1]}, LINE, r"init must hold n_clusters=2 different"),
+        ({"init": [1, 2, 3]}, LINE, r"init must hold n_clusters=2 different"),
+        ({"init": LINE[:2]}, LINE, r"row numbers from 0 to 5; got float64 of shape \(2, 1\)"),
+        ({"metric": "precomputed", "method": "clara"}, changed(1, 2, 3), "symmetric; got 3 in row 1"),
+        ({"metric": "precomputed", "method": "clara"}, SOUND[:4], "square"),
         ({"max_iter": 0}, LINE, "max_iter must be"),
     ],
 )
@@ -224,3 +234,28 @@ def test_what_it_cannot_take_is_said(parameters, x, message):
 def test_what_the_function_cannot_take_is_said(distances, start, message):
     with pytest.raises(InputError, match=message):
         kmedoids(distances, start)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_to_start_from(method, capsys):
+    x = make_blobs(120, 3, centers=5, random_state=1)[0]
+    start = [3, 40, 41, 7, 99]
+    model = KMedoids(5, method=method, init=start, random_state=0, verbose=1).fit(x)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("Iteration 0, inertia ")
+    assert printed[-1].endswith(" 0 medoids exchanged.")
+    if method != "clara":
+        steps = []
+        found = kmedoids(cdist(x, x), np.array(start), method=method, callback=steps.append)
+        assert np.array_equal(model.medoid_indices_, found.medoids)
+        assert len(steps) == found.n_iter == len(printed)
+        assert sum(step.n_swaps for step in steps) == found.n_swaps
+        assert steps[-1].inertia == found.inertia
+
+
+def test_what_a_callback_raises_ends_the_search():
+    def stop(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kmedoids(SOUND, [0, 1], callback=stop)

@@ -15,7 +15,7 @@ from sortal.cluster.kernel_functions import Kernel
 from sortal.cluster.kernel_kmeans import KernelKMeans, KernelKMeansResult, kernel_kmeans
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
 from sortal.cluster.kmeans import KMeans, center_margins, kmeans
-from sortal.cluster.kmedoids import KMedoids, KMedoidsResult, kmedoids
+from sortal.cluster.kmedoids import KMedoids, KMedoidsResult, KMedoidsStep, kmedoids
 from sortal.cluster.methods import METHODS, Comparison, Flow, Grouped, compare, group_by, takes_number
 from sortal.cluster.quantizer import ProductQuantizer, Quantization, VectorQuantizer
 from sortal.cluster.reachability import Reachability, Step
@@ -63,6 +63,7 @@ __all__ = [
     "KMeansStep",
     "KMedoids",
     "KMedoidsResult",
+    "KMedoidsStep",
     "Kernel",
     "KernelKMeans",
     "KernelKMeansResult",

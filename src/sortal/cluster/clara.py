@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from sortal.arrays import Labels
 from sortal.cluster.dissimilarity import Dissimilarity
-from sortal.cluster.medoid_search import KMedoidsResult, fasterpam
+from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, fasterpam
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
 
@@ -47,11 +47,18 @@ def too_few_distinct(k: int, found: int) -> str:
     )
 
 
-def clara(dissimilarity: Dissimilarity, k: int, max_iter: int, rng: Any) -> KMedoidsResult:
+def clara(
+    dissimilarity: Dissimilarity,
+    k: int,
+    max_iter: int,
+    rng: Any,
+    start: np.ndarray | None = None,
+    report: Report | None = None,
+) -> KMedoidsResult:
     """FasterPAM on samples, the best of which is then polished on all points.
 
-    Each of 3 samples holds 2000 + 40 k points, among them a start spread over all points. The loss counts
-    all n. In the end each group takes the best of its own members, as long as that lowers the loss. Holds
+    Each of 3 samples holds 2000 + 40 k points, among them `start`, or one spread over all points. The
+    loss counts all n. In the end each group takes the best of its own members, as long as that lowers the loss. Holds
     n k distances, computes about 1000 n for each round of polishing.
 
     Source: Kaufman and Rousseeuw 1990, chapter 3 (CLARA); sample sizes after Schubert and Rousseeuw 2021.
@@ -61,25 +68,32 @@ def clara(dissimilarity: Dissimilarity, k: int, max_iter: int, rng: Any) -> KMed
     n = len(dissimilarity.x)
     size = min(n, 2000 + 40 * k)
     best: tuple[Labels, np.ndarray, float] | None = None
-    medoids = np.empty(0, np.int64)
     for _ in range(1 if size == n else N_SAMPLES):
-        start = spread_start(dissimilarity, k, rng)
-        others = np.setdiff1d(np.arange(n), start)
-        sample = np.concatenate([start, rng.choice(others, size - k, replace=False)])
+        first = spread_start(dissimilarity, k, rng) if start is None else start
+        others = np.setdiff1d(np.arange(n), first)
+        sample = np.concatenate([first, rng.choice(others, size - k, replace=False)])
         found = fasterpam(_square(dissimilarity, sample), np.arange(k), max_iter)
         labels, loss = _assign(dissimilarity, sample[found.medoids])
         if best is None or loss < best[2]:
-            best, medoids = (labels, sample[found.medoids], loss), sample[found.medoids]
+            best = labels, sample[found.medoids], loss
+        if report:
+            report(KMedoidsStep(best[2], found.n_swaps))
     assert best is not None
-    return _polish(dissimilarity, best[0], medoids, best[2], max_iter, rng)
+    return _polish(dissimilarity, *best, max_iter, rng, report)
 
 
 def _polish(
-    dissimilarity: Dissimilarity, labels: Labels, medoids: np.ndarray, loss: float, max_iter: int, rng: Any
+    dissimilarity: Dissimilarity,
+    labels: Labels,
+    medoids: np.ndarray,
+    loss: float,
+    max_iter: int,
+    rng: Any,
+    report: Report | None,
 ) -> KMedoidsResult:
     history, n_iter, n_swaps, converged = [loss], 0, 0, False
     while n_iter < max_iter and not converged:
-        n_iter += 1
+        n_iter, before = n_iter + 1, n_swaps
         moved = np.array(
             [
                 _best_member(dissimilarity, np.flatnonzero(labels == slot), int(medoid), rng)
@@ -92,6 +106,8 @@ def _polish(
             n_swaps += int((moved != medoids).sum())
             labels, medoids = new_labels, moved
             history.append(loss)
+        if report:
+            report(KMedoidsStep(history[-1], n_swaps - before))
     return KMedoidsResult(labels, medoids, history[-1], n_iter, n_swaps, tuple(history), converged)
 
 

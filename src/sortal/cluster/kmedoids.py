@@ -1,6 +1,8 @@
 """k-medoids: groups around points of the data, by any distance."""
 
+import reprlib
 import warnings
+from itertools import count
 from numbers import Integral
 from typing import Any
 
@@ -12,42 +14,57 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sortal.cluster.clara import clara, spread_start, too_few_distinct
 from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, refuse_not_finite
-from sortal.cluster.medoid_search import KMedoidsResult, alternate, fasterpam
+from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, alternate, fasterpam
 from sortal.cluster.rows import checked_rows
 from sortal.errors import InputError
 from sortal.kernels import build_medoids
 
-__all__ = ["KMedoids", "KMedoidsResult", "kmedoids"]
+__all__ = ["KMedoids", "KMedoidsResult", "KMedoidsStep", "kmedoids"]
 
 METHODS = ("fasterpam", "alternate", "clara")
 INITS = ("build", "random", "k-medoids++")
 
 
-def kmedoids(distances: Any, start: Any, *, method: str = "fasterpam", max_iter: int = 300) -> KMedoidsResult:
+def kmedoids(
+    distances: Any,
+    start: Any,
+    *,
+    method: str = "fasterpam",
+    max_iter: int = 300,
+    callback: Report | None = None,
+) -> KMedoidsResult:
     """Move the medoids `start` (k different row numbers) downhill until none can be exchanged for a better.
 
     `distances` is n x n, symmetric, at least 0, float32 or float64 (integers are taken as float64) and not
     copied. "fasterpam" tries all exchanges of a medoid for a point, at n^2 a pass; "alternate" only those for
     a member of the medoid's own group. Deterministic: the same input gives the same bits. Ties go to the
-    lower slot. `InputError` for a matrix or start that is not of this kind.
+    lower slot. `callback` sees each pass or alternation; what it raises ends the search. `InputError` for a
+    matrix or start that is not of this kind.
 
     Source: Schubert and Rousseeuw 2021 ("fasterpam"), Park and Jun 2009 ("alternate").
     """
     distances = checked_distances(checked_rows("distances", distances), "distances")
-    medoids = np.asarray(start)
-    n = len(distances)
-    if not (
-        medoids.ndim == 1
-        and medoids.dtype.kind in "iu"
-        and 1 <= len(medoids) == len(np.unique(medoids))
-        and medoids.min() >= 0
-        and medoids.max() < n
-    ):
-        raise InputError(f"start must hold different row numbers from 0 to {n - 1}; got {start!r}.")
+    medoids = _checked_start("start", start, len(distances))
     if method not in METHODS[:2]:
         raise InputError(f"method must be 'fasterpam' or 'alternate'; got {method!r}.")
     search = fasterpam if method == "fasterpam" else alternate
-    return search(distances, medoids.astype(np.int64), max_iter)
+    return search(distances, medoids, max_iter, callback)
+
+
+def _checked_start(name: str, start: Any, n: int, k: int | None = None) -> np.ndarray:
+    medoids = np.asarray(start)
+    whole = medoids.ndim == 1 and medoids.dtype.kind in "iu"
+    if not (
+        whole
+        and 1 <= len(medoids) == (k or len(medoids)) == len(np.unique(medoids))
+        and 0 <= medoids.min() <= medoids.max() < n
+    ):
+        got = reprlib.repr(medoids.tolist()) if whole else f"{medoids.dtype} of shape {medoids.shape}"
+        raise InputError(
+            f"{name} must hold {f'n_clusters={k} ' if k else ''}different row numbers from 0 to {n - 1}; "
+            f"got {got}."
+        )
+    return medoids.astype(np.int64)
 
 
 class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -63,13 +80,16 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         "fasterpam" (Schubert and Rousseeuw 2021) tries every exchange of a medoid for a point; "alternate"
         only looks within groups: cheaper, and worse. Both hold n x n distances. "clara" holds those of
         samples only, for large n.
-    init : {"build", "random", "k-medoids++"}, default="build"
+    init : {"build", "random", "k-medoids++"} or array of int, default="build"
         PAM's greedy start; different random points; points drawn in proportion to their distance from
-        those before. "clara" starts its samples by the last, whatever is asked for.
+        those before; or the rows of X to start from, n_clusters different ones. "clara" starts its samples
+        by "k-medoids++" where no rows are given.
     max_iter : int, default=300
         Passes over all candidates, or alternations.
     random_state : int, RandomState or None, default=None
-        "fasterpam" and "alternate" from "build" draw nothing.
+        "fasterpam" and "alternate" from "build" or given rows draw nothing.
+    verbose : int, default=0
+        Above 0, each pass is printed as it ends.
 
     Attributes
     ----------
@@ -102,6 +122,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         init: Any = "build",
         max_iter: Any = 300,
         random_state: Any = None,
+        verbose: Any = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.metric = metric
@@ -109,6 +130,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         self.init = init
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -124,17 +146,24 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def fit(self, X: Any, y: Any = None) -> "KMedoids":
         """Find the medoids of the rows of X. `y` is ignored."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        refuse_not_finite("X", X)
+        given = isinstance(self.metric, str) and self.metric == "precomputed"
+        if given:
+            X = checked_distances(X)
+        else:
+            refuse_not_finite("X", X)
         self._check_parameters(len(X))
         dissimilarity = Dissimilarity(X, self.metric)
         rng = check_random_state(self.random_state)
+        k, max_iter, report = int(self.n_clusters), int(self.max_iter), _printer() if self.verbose else None
+        start = None if isinstance(self.init, str) else _checked_start("init", self.init, len(X), k)
         if self.method == "clara":
-            found = clara(dissimilarity, int(self.n_clusters), int(self.max_iter), rng)
+            found = clara(dissimilarity, k, max_iter, rng, start, report)
         else:
             search = fasterpam if self.method == "fasterpam" else alternate
             distances = dissimilarity.whole()
-            start = self._start(Dissimilarity(distances, "precomputed"), rng)
-            found = search(distances, start, int(self.max_iter))
+            if start is None:
+                start = self._start(Dissimilarity(distances, "precomputed"), rng)
+            found = search(distances, start, max_iter, report)
         self._keep(found, dissimilarity)
         return self
 
@@ -190,7 +219,18 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             )
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}.")
-        if self.init not in INITS:
-            raise InputError(f"init must be one of {', '.join(INITS)}; got {self.init!r}.")
+        if isinstance(self.init, str) and self.init not in INITS:
+            raise InputError(
+                f"init must be one of {', '.join(INITS)}, or an array of row numbers; got {self.init!r}."
+            )
         if not isinstance(self.max_iter, Integral) or int(self.max_iter) < 1:
             raise InputError(f"max_iter must be an integer of at least 1; got {self.max_iter!r}.")
+
+
+def _printer() -> Report:
+    steps = count()
+
+    def report(step: KMedoidsStep) -> None:
+        print(f"Iteration {next(steps)}, inertia {step.inertia}, {step.n_swaps} medoids exchanged.")  # noqa: T201
+
+    return report

@@ -1,16 +1,28 @@
 """From a start downhill over a whole matrix of distances: FasterPAM, and the alternating search."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.arrays import Labels
-from sortal.kernels import map_blocks, nearest_two_medoids, next_swap, swap_medoid
+from sortal.kernels import exchange_medoids, map_blocks, nearest_two_medoids
 
-__all__ = ["KMedoidsResult", "alternate", "best_members", "fasterpam"]
+__all__ = ["KMedoidsResult", "KMedoidsStep", "Report", "alternate", "best_members", "fasterpam"]
 
 STRIDE = 1024  # candidates in a call, so that Ctrl-C is heard
+
+
+@dataclass(frozen=True)
+class KMedoidsStep:
+    """One pass over the candidates, one alternation, or one sample or round of polishing by "clara"."""
+
+    inertia: float  # sum of distances to the nearest medoid
+    n_swaps: int  # medoids exchanged in it
+
+
+Report = Callable[[KMedoidsStep], object]
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,10 @@ class KMedoidsResult:
 
 
 def fasterpam(
-    distances: Float[np.ndarray, "n n"], start: Int[np.ndarray, " k"], max_iter: int
+    distances: Float[np.ndarray, "n n"],
+    start: Int[np.ndarray, " k"],
+    max_iter: int,
+    report: Report | None = None,
 ) -> KMedoidsResult:
     """Exchange a medoid for a point as soon as that lowers the loss; stop after a pass without exchange.
 
@@ -36,38 +51,32 @@ def fasterpam(
     """
     medoids = np.array(start, np.int64)
     if len(medoids) == 1:
-        return alternate(distances, medoids, 1)
+        return alternate(distances, medoids, 1, report)
     n = len(distances)
     nearest = nearest_two_medoids(distances, medoids)
     history = [_total(nearest.near_distance)]
     n_iter, last, converged = 0, n, False
     while n_iter < max_iter and not converged:
         n_iter += 1
-        at, unswapped = 0, True
-        while at < n:
-            end = min(at + STRIDE, n, last if at < last else n)
-            j, slot, _ = next_swap(distances, medoids, nearest, at, end)
-            if j < 0:
-                if end == last:
-                    break
-                at = end
-                continue
-            gone = int(medoids[slot])
-            swap_medoid(distances, medoids, nearest, slot, j)
-            loss = _total(nearest.near_distance)
-            if loss >= history[-1]:  # by rounding only
-                swap_medoid(distances, medoids, nearest, slot, gone)
-                break
-            history.append(loss)
-            at, last, unswapped = j + 1, j, False
-        converged = unswapped or at < n
+        at, before, stuck = 0, len(history), False
+        while at < n and at != last and not stuck:
+            end = min(at + STRIDE, last if at < last else n)
+            losses, latest, stuck = exchange_medoids(distances, medoids, nearest, at, end)
+            history += losses
+            at, last = end, latest if losses else last
+        converged = stuck or at == last or len(history) == before
+        if report:
+            report(KMedoidsStep(history[-1], len(history) - before))
     return KMedoidsResult(
         nearest.near, medoids, history[-1], n_iter, len(history) - 1, tuple(history), converged
     )
 
 
 def alternate(
-    distances: Float[np.ndarray, "n n"], start: Int[np.ndarray, " k"], max_iter: int
+    distances: Float[np.ndarray, "n n"],
+    start: Int[np.ndarray, " k"],
+    max_iter: int,
+    report: Report | None = None,
 ) -> KMedoidsResult:
     """Points to their nearest medoid, then the best member of each group to its medoid, until none changes.
 
@@ -80,7 +89,7 @@ def alternate(
     history = [_total(nearest.near_distance)]
     n_iter, n_swaps, converged = 0, 0, False
     while n_iter < max_iter and not converged:
-        n_iter += 1
+        n_iter, before = n_iter + 1, n_swaps
         moved = best_members(distances, nearest.near, medoids)
         found = nearest_two_medoids(distances, moved)
         loss = _total(found.near_distance)
@@ -89,6 +98,8 @@ def alternate(
             n_swaps += int((moved != medoids).sum())
             medoids, nearest = moved, found
             history.append(loss)
+        if report:
+            report(KMedoidsStep(history[-1], n_swaps - before))
     if len(medoids) == 1:
         converged = True
     return KMedoidsResult(nearest.near, medoids, history[-1], n_iter, n_swaps, tuple(history), converged)

@@ -5,12 +5,12 @@ from sortal.kernels.gram import group_sums, moved_sums, symmetric_group_sums
 from sortal.kernels.lloyd import DenseRows, nearest_center, nearest_labels, squared_to_center
 from sortal.kernels.lloyd_sparse import SparseRows, nearest_labels_sparse, squared_to_center_sparse
 from sortal.kernels.medoids import (
+    Exchanges,
     NearestTwo,
     build_medoids,
+    exchange_medoids,
     first_flaw,
     nearest_two_medoids,
-    next_swap,
-    swap_medoid,
 )
 from sortal.kernels.memberships import fuzzy_step, soft_step
 from sortal.kernels.reference import (
@@ -24,11 +24,13 @@ from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
     "DenseRows",
+    "Exchanges",
     "NearestTwo",
     "SparseRows",
     "build_medoids",
     "cosine_density_groups",
     "density_groups",
+    "exchange_medoids",
     "first_flaw",
     "fuzzy_step",
     "group_sums",
@@ -41,7 +43,6 @@ __all__ = [
     "nearest_labels",
     "nearest_labels_sparse",
     "nearest_two_medoids",
-    "next_swap",
     "one_blas_thread",
     "oriented_gradients",
     "shared_neighbors",
@@ -50,7 +51,6 @@ __all__ = [
     "squared_differences",
     "squared_to_center",
     "squared_to_center_sparse",
-    "swap_medoid",
     "symmetric_group_sums",
     "top_neighbors",
     "top_products",

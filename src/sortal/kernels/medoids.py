@@ -4,14 +4,24 @@ Distances are n x n with contiguous rows, float32 or float64, finite, at least 0
 float64. numba is loaded at the first call.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.arrays import Labels
+from sortal.kernels.threads import map_blocks
 
-__all__ = ["NearestTwo", "build_medoids", "first_flaw", "nearest_two_medoids", "next_swap", "swap_medoid"]
+__all__ = [
+    "Exchanges",
+    "NearestTwo",
+    "build_medoids",
+    "exchange_medoids",
+    "first_flaw",
+    "nearest_two_medoids",
+]
+
+LOOKS = 512
 
 
 class NearestTwo(NamedTuple):
@@ -23,6 +33,14 @@ class NearestTwo(NamedTuple):
     second_distance: Float[np.ndarray, " n"]
 
 
+class Exchanges(NamedTuple):
+    """Medoids that were exchanged."""
+
+    losses: tuple[float, ...]  # after each exchange
+    last: int  # the candidate of the last, -1 where there was none
+    stuck: bool  # one more was taken back, since only rounding said that it pays
+
+
 def nearest_two_medoids(distances: Float[np.ndarray, "n n"], medoids: Int[np.ndarray, " k"]) -> NearestTwo:
     """The two nearest medoids of each point; ties go to the lower slot."""
     from sortal.kernels import medoids_loops
@@ -30,36 +48,26 @@ def nearest_two_medoids(distances: Float[np.ndarray, "n n"], medoids: Int[np.nda
     return NearestTwo(*medoids_loops.nearest_two_medoids(distances, medoids))
 
 
-def next_swap(
+def exchange_medoids(
     distances: Float[np.ndarray, "n n"],
     medoids: Int[np.ndarray, " k"],
     nearest: NearestTwo,
     begin: int,
     end: int,
-) -> tuple[int, int, float]:
-    """The first candidate in begin..end that lowers the loss in the place of some medoid.
+) -> Exchanges:
+    """Each candidate of begin..end in turn takes the place of a medoid where that lowers the loss.
 
-    Returns the candidate, the slot where it lowers the loss most (ties: the lower), and the change of loss;
-    the candidate is -1 where none pays. Needs at least two medoids. Costs n for each candidate looked at.
+    It goes where it lowers the loss most (ties: the lower slot); `medoids` and `nearest` change in place.
+    Needs at least two medoids. Costs n for each candidate and n for each exchange.
     """
     from sortal.kernels import medoids_loops
 
-    near, near_distance, _, second_distance = nearest
-    found = medoids_loops.next_swap(distances, medoids, near, near_distance, second_distance, begin, end)
-    return int(found[0]), int(found[1]), float(found[2])
-
-
-def swap_medoid(
-    distances: Float[np.ndarray, "n n"],
-    medoids: Int[np.ndarray, " k"],
-    nearest: NearestTwo,
-    slot: int,
-    candidate: int,
-) -> None:
-    """Put `candidate` into `slot`: `medoids` and `nearest` change in place. Needs at least two medoids."""
-    from sortal.kernels import medoids_loops
-
-    medoids_loops.swap_medoid(distances, medoids, *nearest, slot, candidate)
+    losses = np.empty(max(0, end - begin))
+    loss = float(nearest.near_distance.sum(dtype=np.float64))
+    n_swaps, last, stuck = medoids_loops.exchange_medoids(
+        distances, medoids, *nearest, begin, end, loss, losses
+    )
+    return Exchanges(tuple(losses[:n_swaps].tolist()), int(last), bool(stuck))
 
 
 def build_medoids(distances: Float[np.ndarray, "n n"], k: int) -> Int[np.ndarray, " k"]:
@@ -69,7 +77,21 @@ def build_medoids(distances: Float[np.ndarray, "n n"], k: int) -> Int[np.ndarray
     """
     from sortal.kernels import medoids_loops
 
-    return np.asarray(medoids_loops.build_medoids(distances, k))
+    n = len(distances)
+    totals = map_blocks(
+        lambda rows: medoids_loops.row_totals(distances, rows.start, rows.stop), n, max(1, 2**23 // n)
+    )
+    medoids = [int(np.concatenate(list(totals)).argmin())]
+    nearest = distances[medoids[0]].copy()
+    bound, known_at = np.full(n, np.inf), np.zeros(n, np.int64)
+    while len(medoids) < k:
+        bound[medoids[-1]] = -1
+        j = -1
+        while j < 0:  # some hundred looks a call, so that Ctrl-C is heard
+            j = int(medoids_loops.largest_gain(distances, nearest, bound, known_at, len(medoids), LOOKS))
+        medoids.append(j)
+        np.minimum(nearest, distances[j], out=nearest)
+    return np.array(medoids)
 
 
 def first_flaw(matrix: Float[np.ndarray, "n n"], slack: float, lowest: float) -> tuple[int, int, int]:
@@ -79,9 +101,30 @@ def first_flaw(matrix: Float[np.ndarray, "n n"], slack: float, lowest: float) ->
     """
     from sortal.kernels import medoids_loops
 
-    kind = matrix.dtype.type
-    bits = matrix.view(np.uint32 if matrix.itemsize == 4 else np.uint64)
-    if medoids_loops.seems_sound(matrix, bits, kind(lowest)):
+    if slack == 0 and _seems_sound(matrix, lowest):
         return -1, -1, 0
-    row, column, flaw = medoids_loops.first_flaw(matrix, kind(slack), kind(lowest))
+    kind = matrix.dtype.type
+    sought = map_blocks(
+        lambda rows: medoids_loops.first_flaw(matrix, kind(slack), kind(lowest), rows.start, rows.stop),
+        len(matrix),
+        medoids_loops.TILE,
+    )
+    row, column, flaw = next((found for found in sought if found[2]), (-1, -1, 0))
     return int(row), int(column), int(flaw)
+
+
+def _seems_sound(matrix: Float[np.ndarray, "n n"], lowest: float) -> bool:
+    """Whether all is finite, at least 0 where `lowest` is, and equal to its transpose bit for bit."""
+    from sortal.kernels import medoids_loops
+
+    n, word = len(matrix), np.uint32 if matrix.itemsize == 4 else np.uint64
+    bits, numbers = matrix.view(word), medoids_loops.check_numbers(n)
+    # The bits of finite numbers of at least 0 are those below infinity's (-0.0 is left to the slower look).
+    mask = word(2 ** (8 * matrix.itemsize) - 1 if lowest == 0 else 2 ** (8 * matrix.itemsize - 1) - 1)
+
+    def part(rows: slice) -> Any:
+        return medoids_loops.check_sums(bits, numbers, mask, rows.start, rows.stop)
+
+    parts = list(map_blocks(part, n, max(1, 2**23 // n)))
+    largest, balance = max(part[0] for part in parts), sum(int(part[1]) for part in parts)
+    return bool(largest < matrix.dtype.type(np.inf).view(word)) and balance % 2**64 == 0

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from sortal.kernels.medoids import NearestTwo
+from sortal.kernels.medoids import Exchanges, NearestTwo
 
-__all__ = ["build_medoids", "first_flaw", "nearest_two_medoids", "next_swap", "swap_medoid"]
+__all__ = ["build_medoids", "exchange_medoids", "first_flaw", "nearest_two_medoids"]
 
 
 def nearest_two_medoids(distances: Float[np.ndarray, "n n"], medoids: Int[np.ndarray, " k"]) -> NearestTwo:
@@ -20,39 +20,27 @@ def nearest_two_medoids(distances: Float[np.ndarray, "n n"], medoids: Int[np.nda
     return NearestTwo(near.copy(), near_distance, second.copy(), second_distance)
 
 
-def next_swap(
+def exchange_medoids(
     distances: Float[np.ndarray, "n n"],
     medoids: Int[np.ndarray, " k"],
     nearest: NearestTwo,
     begin: int,
     end: int,
-) -> tuple[int, int, float]:
-    """By definition: the loss with each medoid replaced by each candidate, less the loss as it is."""
+) -> Exchanges:
+    """By definition: the loss with each medoid replaced by each candidate."""
     wide = distances.astype(np.float64)
-    loss = wide[:, medoids].min(axis=1).sum()
+    losses, last = [wide[:, medoids].min(axis=1).sum()], -1
     for j in range(begin, end):
         if j in medoids:
             continue
-        changes = np.empty(len(medoids))
-        for slot in range(len(medoids)):
-            others = np.append(np.delete(medoids, slot), j)
-            changes[slot] = wide[:, others].min(axis=1).sum() - loss
-        if changes.min() < 0:
-            return j, int(changes.argmin()), float(changes.min())
-    return -1, -1, 0.0
-
-
-def swap_medoid(
-    distances: Float[np.ndarray, "n n"],
-    medoids: Int[np.ndarray, " k"],
-    nearest: NearestTwo,
-    slot: int,
-    candidate: int,
-) -> None:
-    """Everything anew: `medoids` and `nearest` change in place."""
-    medoids[slot] = candidate
+        trials = [np.where(np.arange(len(medoids)) == slot, j, medoids) for slot in range(len(medoids))]
+        found = np.array([wide[:, trial].min(axis=1).sum() for trial in trials])
+        if found.min() < losses[-1]:
+            losses.append(found.min())
+            medoids[:], last = trials[found.argmin()], j
     for old, new in zip(nearest, nearest_two_medoids(distances, medoids), strict=True):
         old[:] = new
+    return Exchanges(tuple(float(loss) for loss in losses[1:]), last, False)
 
 
 def build_medoids(distances: Float[np.ndarray, "n n"], k: int) -> Int[np.ndarray, " k"]:
