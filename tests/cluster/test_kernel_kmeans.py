@@ -84,12 +84,18 @@ def test_the_linear_kernel_is_k_means():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("x", "truth"),
-    [make_circles(500, factor=0.3, noise=0.05, random_state=0), make_moons(500, noise=0.05, random_state=0)],
+    [
+        make_circles(500, factor=0.3, noise=0.05, random_state=0),
+        make_circles(400, factor=0.5, noise=0.05, random_state=0),
+        make_circles(400, factor=0.6, random_state=0),
+        make_moons(500, noise=0.05, random_state=0),
+        make_moons(1000, noise=0.1, random_state=0),
+    ],
 )
 def test_rings_and_moons_are_found_where_k_means_cannot(x, truth):
     assert adjusted_rand_score(truth, KMeans(2, n_init=10, random_state=0).fit_predict(x)) < 0.5
     for seed in range(2):
-        model = KernelKMeans(2, n_init=4, random_state=seed).fit(x)
+        model = KernelKMeans(2, n_init=2, random_state=seed).fit(x)
         assert adjusted_rand_score(truth, model.labels_) > 0.98
         assert np.array_equal(model.predict(x), model.labels_)
 
@@ -284,3 +290,16 @@ ROWS = np.array([[0.0], [1], [2], [10], [11], [12.5]])
 def test_what_it_cannot_take_is_said(parameters, x, message):
     with pytest.raises(InputError, match=message):
         KernelKMeans(**{"n_clusters": 2} | parameters).fit(x)
+
+
+def test_each_iteration_is_told(capsys):
+    x = make_blobs(200, 2, centers=4, cluster_std=3, random_state=0)[0]
+    start = (np.arange(200) % 4).astype(np.int32)
+    steps = []
+    found = kernel_kmeans(Kernel.over(x, "rbf", 0.1, 1, 1), start, 4, callback=steps.append)
+    assert tuple(step.n_changed for step in steps) == found.moved
+    assert steps[-1].inertia == found.inertia
+    KernelKMeans(4, n_init=1, random_state=0, verbose=1).fit(x)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "Initialization complete"
+    assert printed[-1].endswith(", 0 labels changed.")

@@ -12,7 +12,7 @@ from sortal.cluster.graph import (
     shared_neighbor_clustering,
 )
 from sortal.cluster.kernel_functions import Kernel
-from sortal.cluster.kernel_kmeans import KernelKMeans, KernelKMeansResult, kernel_kmeans
+from sortal.cluster.kernel_kmeans import KernelKMeans, KernelKMeansResult, KernelKMeansStep, kernel_kmeans
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
 from sortal.cluster.kmeans import KMeans, center_margins, kmeans
 from sortal.cluster.kmedoids import KMedoids, KMedoidsResult, KMedoidsStep, kmedoids
@@ -67,6 +67,7 @@ __all__ = [
     "Kernel",
     "KernelKMeans",
     "KernelKMeansResult",
+    "KernelKMeansStep",
     "MethodEvidence",
     "NumberEvidence",
     "ProductQuantizer",

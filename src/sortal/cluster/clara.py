@@ -57,8 +57,8 @@ def clara(
 ) -> KMedoidsResult:
     """FasterPAM on samples, the best of which is then polished on all points.
 
-    Each of 3 samples holds 2000 + 40 k points, among them `start`, or one spread over all points. The
-    loss counts all n. In the end each group takes the best of its own members, as long as that lowers the loss. Holds
+    Each of 3 samples holds 2000 + 40 k points, among them `start`, or one spread over all points. The loss
+    counts all n. In the end each group takes the best of its own members, as long as that lowers it. Holds
     n k distances, computes about 1000 n for each round of polishing.
 
     Source: Kaufman and Rousseeuw 1990, chapter 3 (CLARA); sample sizes after Schubert and Rousseeuw 2021.

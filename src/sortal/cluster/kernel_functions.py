@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from sortal.cluster.dissimilarity import checked_symmetric
@@ -15,6 +16,7 @@ __all__ = ["KERNELS", "Kernel", "auto_gamma", "least_eigenvalue"]
 
 KERNELS = ("linear", "poly", "rbf", "precomputed")
 PROBE = 512  # rows whose eigenvalues are looked at
+SHARES, USUAL = (0.015, 0.02, 0.03, 0.05, 0.08), 0.05
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Kernel:
 
     @staticmethod
     def over(x: np.ndarray, name: Any, gamma: Any, degree: Any, coef0: Any) -> "Kernel":
-        """The kernel between rows of `x`. `gamma` may be "auto" (`auto_gamma` for rbf, 1 for poly)."""
+        """The kernel between rows of `x`. `gamma` may be "auto" (for rbf `auto_gamma` of one group)."""
         if not (callable(name) or name in KERNELS):
             raise InputError(f"kernel must be a callable or one of {', '.join(KERNELS)}; got {name!r}.")
         degree, coef0, origin = float(degree), float(coef0), np.zeros(x.shape[1], x.dtype)
@@ -46,7 +48,7 @@ class Kernel:
             return Kernel(name, 1.0, degree, coef0, np.arange(len(x)), origin, given=given)
         if not (isinstance(name, str) and name == "rbf"):
             return Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
-        gamma = auto_gamma(x) if gamma == "auto" else float(gamma)
+        gamma = auto_gamma(x, 1)[0] if gamma == "auto" else float(gamma)
         wide = x.mean(axis=0, dtype=np.float64)
         rows = x - wide
         reach = gamma * float(np.einsum("nd,nd->n", rows, rows).max())
@@ -108,18 +110,43 @@ class Kernel:
         return np.asarray(np.exp(exponent, out=exponent))
 
 
-def auto_gamma(x: np.ndarray) -> float:
-    """1 / (2 s^2), s the median distance within which a row has 5 % of the rows (of 1,000 evenly spread).
+def auto_gamma(x: np.ndarray, n_clusters: int) -> tuple[float, bool]:
+    """1 / (2 s^2), s the median distance within which a row has a share of the rows (of 512 evenly spread).
 
-    Chosen on rings (factor 0.3) and moons with noise 0.05, which it solves. It is no rule for all data: rings
-    of factor 0.5 are cut straight, whatever the start, and moons with noise 0.1 only sometimes found.
+    The share is the one of `SHARES` where the eigenvalues of the normalised kernel have the widest gap,
+    (l_k - l_k+1) / (1.001 - l_k), if the rows fall into k nearly separate parts there, 1 - l_k < 0.01: then
+    the second result is True. Else it is 5 %.
+
+    Chosen on 300 to 2,000 points and seeds 0 and 1, looked at with seeds 5 and 6: rings of factor .3 (noise
+    to .1), .5 (to .05) and .6 (0) are found (ARI .85 to 1), moons with noise .1 (.72 to 1), and blobs and
+    digits keep the 5 %. Rings of factor .5 with noise .1 or .6 with .05 are not found, of .4 with .1 mostly.
+
+    Source: Ng, Jordan, Weiss 2001 (eigenvalues of the normalised kernel, a scale picked by what it
+    separates); von Luxburg 2007, section 8.3 (the gap).
     """
-    rows = x[np.unique(np.linspace(0, len(x) - 1, 1000).astype(int))].astype(np.float64)
+    rows = x[np.unique(np.linspace(0, len(x) - 1, PROBE).astype(int))].astype(np.float64)
     squared = cdist(rows, rows, "sqeuclidean")
-    reach = float(np.median(np.quantile(squared, 0.05, axis=1)))
+    reach = dict(zip(SHARES, np.median(np.quantile(squared, SHARES, axis=1), axis=1).tolist(), strict=True))
+    best, widest, parts = USUAL, 0.0, 0.0
+    for share in SHARES if 1 < n_clusters < len(rows) else ():
+        if reach[share] > 0:
+            following, last = _normalised_eigenvalues(squared / (2 * reach[share]), n_clusters)
+            gap = (last - following) / (1.001 - last)
+            if gap > widest:
+                best, widest, parts = share, gap, last
+    cut_off = parts > 0.99
     # Where most rows are equal, any distance is better than none; where all are, any gamma will do.
-    reach = reach or float(squared.mean())
-    return 1 / (2 * reach) if reach > 0 else 1.0
+    chosen = reach[best if cut_off else USUAL] or float(squared.mean())
+    return (1 / (2 * chosen) if chosen > 0 else 1.0), bool(cut_off)
+
+
+def _normalised_eigenvalues(exponent: np.ndarray, k: int) -> tuple[float, float]:
+    """Number k + 1 and number k from the top, of D^-1/2 exp(-exponent) D^-1/2."""
+    among = np.exp(-exponent)
+    scale = among.sum(axis=1) ** -0.5
+    n = len(among)
+    found = eigh(scale[:, None] * among * scale, eigvals_only=True, subset_by_index=(n - k - 1, n - k))
+    return float(found[0]), float(found[1])
 
 
 def least_eigenvalue(kernel: Kernel) -> float:

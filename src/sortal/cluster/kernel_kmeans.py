@@ -1,7 +1,9 @@
 """Kernel k-means: k-means in the space of a kernel, exact, without the matrix of all kernel values."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,12 +16,20 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sortal.arrays import Labels, Weights
 from sortal.cluster.dissimilarity import refuse_not_finite
-from sortal.cluster.kernel_functions import Kernel, least_eigenvalue
+from sortal.cluster.kernel_functions import Kernel, auto_gamma, least_eigenvalue
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
 from sortal.errors import InputError
 from sortal.kernels import group_sums, moved_sums, symmetric_group_sums
 
-__all__ = ["KernelKMeans", "KernelKMeansResult", "kernel_kmeans"]
+__all__ = ["KernelKMeans", "KernelKMeansResult", "KernelKMeansStep", "kernel_kmeans"]
+
+
+@dataclass(frozen=True)
+class KernelKMeansStep:
+    """One assignment of all rows to their nearest mean."""
+
+    inertia: float  # of the grouping that is kept
+    n_changed: int  # rows whose label differs from the step before
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ def kernel_kmeans(
     *,
     sample_weight: Weights | None = None,
     max_iter: int = 300,
+    callback: Callable[[KernelKMeansStep], object] | None = None,
 ) -> KernelKMeansResult:
     """Move the grouping `start` downhill until no label changes.
 
@@ -50,6 +61,7 @@ def kernel_kmeans(
     are computed: n^2/2 values once, then n for each point that moves. Holds n k numbers. Ties go to the
     lower number; an empty group takes the farthest point. Ends for any kernel: where a grouping would cost
     more than the one before (rounding, or no kernel in the sense of Mercer), the one before is kept.
+    `callback` sees each step; what it raises ends the fit.
 
     `start` holds a group of 0 to `n_clusters` - 1 for each row. Deterministic, whatever the number of
     threads.
@@ -67,19 +79,27 @@ def kernel_kmeans(
     while len(moved) < max_iter and not converged:
         labels = _filled(state.nearest(), state, diagonal)
         moved.append(int((labels != state.labels).sum()))
+        converged = True
         if moved[-1]:
-            change = moved_sums(kernel.values, kernel.rows, state.labels, labels, weights, n_clusters)
-            after = _Means(state.sums + change, labels, weights)
+            after = _Means(_sums_after(kernel, state, labels, n_clusters), labels, weights)
             cost = after.cost(diagonal)
             weightless = not weights[state.labels != labels].any()
             if weightless or cost < history[-1]:
-                state = after
+                state, converged = after, False
                 history += [] if weightless else [cost]
-                continue
-        converged = True
+        if callback:
+            callback(KernelKMeansStep(history[-1], moved[-1]))
     return KernelKMeansResult(
         state.labels, history[-1], len(moved), tuple(history), tuple(moved), state.norms, converged
     )
+
+
+def _sums_after(kernel: Kernel, state: "_Means", labels: Labels, k: int) -> np.ndarray:
+    """By the points that moved; where most did, all anew at half of the values costs less."""
+    if 2 * (labels != state.labels).sum() > len(labels):
+        return symmetric_group_sums(kernel.values, kernel.rows, labels, state.weights, k)
+    moved = moved_sums(kernel.values, kernel.rows, state.labels, labels, state.weights, k)
+    return np.asarray(state.sums + moved)
 
 
 class _Means:
@@ -136,14 +156,18 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         returns a number. For "precomputed", X is the n x n matrix (in `predict`: rows x training points).
     gamma : float or "auto", default="auto"
         "auto" is 1 for poly, and for rbf 1 / (2 s^2), where s is the median distance within which a row has
-        5 % of the rows: small enough to follow a bent group, unless groups are smaller than that.
+        5 % of the rows, or 1.5, 2, 3 or 8 % where that cuts the rows into n_clusters nearly separate parts,
+        with the widest gap of eigenvalues (`auto_gamma`).
     degree : int, default=3
     coef0 : float, default=1
     n_init : int, default=10
         Starts, of which the grouping of least inertia is kept: by k-means++ in the kernel's space, except
-        the second, which is spectral (`spectral_start`).
+        the second, which is spectral (`spectral_start`). All are where "auto" found separate parts: at so
+        large a gamma the least inertia of all is that of chips cut from the rim of a group.
     max_iter : int, default=300
     random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        Above 0, each iteration of each start is printed as it ends.
 
     Attributes
     ----------
@@ -175,6 +199,7 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         n_init: Any = 10,
         max_iter: Any = 300,
         random_state: Any = None,
+        verbose: Any = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.kernel = kernel
@@ -184,6 +209,7 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.n_init = n_init
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -195,16 +221,24 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         X = self._rows(X, reset=True)
         self._check_parameters(len(X))
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        kernel = Kernel.over(X, self.kernel, self.gamma, self.degree, self.coef0)
+        gamma, cut_off = self.gamma, False
+        if isinstance(self.kernel, str) and (self.kernel, gamma) == ("rbf", "auto"):
+            gamma, cut_off = auto_gamma(X, int(self.n_clusters))
+        kernel = Kernel.over(X, self.kernel, gamma, self.degree, self.coef0)
         if kernel.may_be_indefinite():
             _warn_if_indefinite(kernel)
         rng = check_random_state(self.random_state)
         best: KernelKMeansResult | None = None
         for run in range(self.n_init):
-            draw = spectral_start if run == 1 else kernel_kmeans_plusplus
+            draw = spectral_start if run == 1 or cut_off else kernel_kmeans_plusplus
             start = draw(kernel, self.n_clusters, weights, rng)
             found = kernel_kmeans(
-                kernel, start, self.n_clusters, sample_weight=weights, max_iter=self.max_iter
+                kernel,
+                start,
+                self.n_clusters,
+                sample_weight=weights,
+                max_iter=self.max_iter,
+                callback=_printer() if self.verbose else None,
             )
             if best is None or found.inertia < best.inertia:
                 best = found
@@ -257,6 +291,16 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if not (isinstance(value, Real) and np.isfinite(float(value))):
                 raise InputError(f"{name} must be a finite number; got {value!r}.")
+
+
+def _printer() -> Callable[[KernelKMeansStep], None]:
+    print("Initialization complete")  # noqa: T201
+    steps = count()
+
+    def report(step: KernelKMeansStep) -> None:
+        print(f"Iteration {next(steps)}, inertia {step.inertia}, {step.n_changed} labels changed.")  # noqa: T201
+
+    return report
 
 
 def _warn_if_indefinite(kernel: Kernel) -> None:

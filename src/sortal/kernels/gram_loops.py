@@ -23,9 +23,9 @@ def _ends_of_runs(plus, minus):
 
 @compiled(fastmath={"reassoc"})
 @no_type_check
-def _product(values, weights, begin, end):
+def _product(values, weights):
     total = values.dtype.type(0)
-    for j in range(begin, end):
+    for j in range(len(values)):
         total += values[j] * weights[j]
     return np.float64(total)
 
@@ -38,7 +38,8 @@ def add_rows(tile, weights, plus, minus, sums):
     for i in range(tile.shape[0]):
         begin = 0
         for end in ends:
-            total = _product(tile[i], weights, begin, end)
+            # Slices: an index from `begin` on might be negative, is not put in vectors and is 8 times slower.
+            total = _product(tile[i, begin:end], weights[begin:end])
             sums[i, plus[begin]] += total
             if minus[begin] >= 0:
                 sums[i, minus[begin]] -= total

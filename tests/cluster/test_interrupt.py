@@ -1,0 +1,32 @@
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+FITS = {
+    "kmedoids": "KMedoids(200, max_iter=10**6, random_state=0, init='random').fit(x[:12000])",
+    "clara": "KMedoids(300, method='clara', random_state=0).fit(x)",
+    "kernel": "KernelKMeans(40, gamma=0.05, n_init=500, random_state=0).fit(x[:20000])",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fit", FITS)
+def test_ctrl_c_ends_a_long_fit(fit):
+    program = (
+        "import numpy as np\nfrom sortal.cluster import KMedoids, KernelKMeans\n"
+        "x = np.random.default_rng(0).standard_normal((60000, 32), dtype=np.float32)\n"
+        f"print('begins', flush=True)\n{FITS[fit]}\nprint('ended', flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begins\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)  # about a second alone; a busy machine takes longer
+    assert b"KeyboardInterrupt" in err
+    assert b"ended" not in out
