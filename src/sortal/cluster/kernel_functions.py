@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from sortal.cluster.dissimilarity import checked_symmetric
 from sortal.errors import InputError
+from sortal.kernels import one_blas_thread
 
 __all__ = ["KERNELS", "Kernel", "auto_gamma", "least_eigenvalue"]
 
@@ -145,7 +146,8 @@ def _normalised_eigenvalues(exponent: np.ndarray, k: int) -> tuple[float, float]
     among = np.exp(-exponent)
     scale = among.sum(axis=1) ** -0.5
     n = len(among)
-    found = eigh(scale[:, None] * among * scale, eigvals_only=True, subset_by_index=(n - k - 1, n - k))
+    with one_blas_thread():  # the same bits whatever the threads
+        found = eigh(scale[:, None] * among * scale, eigvals_only=True, subset_by_index=(n - k - 1, n - k))
     return float(found[0]), float(found[1])
 
 

@@ -9,7 +9,7 @@ from sortal.cluster.kernel_functions import Kernel
 from sortal.cluster.kmeans import kmeans
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
-from sortal.kernels import map_blocks
+from sortal.kernels import map_blocks, one_blas_thread
 
 __all__ = ["kernel_kmeans_plusplus", "spectral_start"]
 
@@ -64,7 +64,8 @@ def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) 
     degree = among.sum(axis=1)
     normalised = bool(degree.min() > 0)  # else the kernel is no affinity, and its eigenvectors as they are do
     scale = degree**-0.5 if normalised else np.ones(m)
-    value, vector = np.linalg.eigh(scale[:, None] * among * scale)
+    with one_blas_thread():
+        value, vector = np.linalg.eigh(scale[:, None] * among * scale)
     keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))[-n_clusters:]
     carry = scale[:, None] * vector[:, keep] / (value[keep] if normalised else value[keep] ** 0.5)
     blocks = map_blocks(lambda rows: kernel.values(kernel.rows[rows], landmarks) @ carry, n, 1024)
