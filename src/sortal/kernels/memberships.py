@@ -4,8 +4,6 @@ Distances are by differences in float64 and seen from `origin`, so a huge offset
 caller who hands in `memberships` gets an n x k array.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 
@@ -30,9 +28,7 @@ def soft_step(
     `centers` count from `origin`. Returns the sums of weight r (x - origin), the sums of weight r, and the
     free energy: the weighted sum of -2 / stiffness log(sum over c of exp(-stiffness |x - c|^2 / 2)).
     """
-    from sortal.kernels.memberships_loops import soft_block
-
-    return _by_blocks(soft_block, x, origin, centers, stiffness, weights, memberships)
+    return _by_blocks(False, x, origin, centers, stiffness, weights, memberships)
 
 
 def fuzzy_step(
@@ -50,13 +46,11 @@ def fuzzy_step(
     `centers` count from `origin`. Returns the sums of weight u^fuzziness (x - origin), the sums of weight
     u^fuzziness, and the cost: the sum of weight u^fuzziness |x - c|^2.
     """
-    from sortal.kernels.memberships_loops import fuzzy_block
-
-    return _by_blocks(fuzzy_block, x, origin, centers, fuzziness, weights, memberships)
+    return _by_blocks(True, x, origin, centers, fuzziness, weights, memberships)
 
 
 def _by_blocks(
-    kernel: Callable[..., float],
+    fuzzy: bool,
     x: np.ndarray,
     origin: np.ndarray,
     centers: np.ndarray,
@@ -64,10 +58,14 @@ def _by_blocks(
     weights: np.ndarray,
     memberships: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
+    from sortal.kernels.memberships_loops import memberships_block
+
     def step(rows: slice) -> tuple[np.ndarray, np.ndarray, float]:
         sums, mass = np.zeros(centers.shape), np.zeros(len(centers))
         out = np.empty((0, 0), x.dtype) if memberships is None else memberships[rows]
-        cost = kernel(x[rows], origin, centers, float(exponent), weights[rows], out, sums, mass)
+        cost = memberships_block(
+            fuzzy, x[rows], origin, centers, float(exponent), weights[rows], out, sums, mass
+        )  # fmt: skip
         return sums, mass, cost
 
     sums, mass, cost = np.zeros(centers.shape), np.zeros(len(centers)), 0.0
