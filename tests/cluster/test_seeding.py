@@ -4,30 +4,37 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
-from scipy.stats import chisquare, ks_2samp
+from scipy.stats import chi2_contingency, chisquare, ks_2samp
 from sklearn.cluster import kmeans_plusplus as peer
 from sklearn.datasets import make_blobs
 
-from sortal.cluster import kmeans_parallel, kmeans_plusplus
+from sortal.cluster import kmeans_parallel, kmeans_plusplus, seeding
 from sortal.errors import InputError
 
 X = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0]])
 
 
+@pytest.fixture(params=["in turn", "by rejection"])
+def way(request, monkeypatch):
+    """Small data are drawn in turn; by rejection only where a test asks for it."""
+    if request.param == "by rejection":
+        monkeypatch.setattr(seeding, "FEW_NUMBERS", 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("offset", [0, 1e6])
 @pytest.mark.parametrize("weights", [None, [1.0, 2, 0.5, 1, 0]])
-def test_the_second_row_is_drawn_by_squared_distance(offset, weights):
+def test_the_second_row_is_drawn_by_squared_distance(way, offset, weights):
     rng = np.random.RandomState(0)
     pairs = [
         kmeans_plusplus(X + offset, 2, sample_weight=weights, random_state=rng, n_local_trials=1)[1]
-        for _ in range(1500)
+        for _ in range(5000)
     ]
     counts = np.zeros((5, 5))
     np.add.at(counts, tuple(np.array(pairs).T), 1)
     w = np.ones(5) if weights is None else np.array(weights)
     reach = w * ((X[:, None] - X) ** 2).sum(axis=2)
-    expected = (w / w.sum())[:, None] * reach / reach.sum(axis=1, keepdims=True) * 1500
+    expected = (w / w.sum())[:, None] * reach / reach.sum(axis=1, keepdims=True) * 5000
     possible = expected > 0
     assert counts[~possible].sum() == 0
     assert chisquare(counts[possible], expected[possible]).pvalue > 1e-3  # one seed, fixed
@@ -52,7 +59,7 @@ def test_greedy_trials_cost_less():
     assert mean_cost(8) < 0.9 * mean_cost(1)
 
 
-def test_more_clusters_than_samples():
+def test_more_clusters_than_samples(way):
     with pytest.raises(InputError, match="got n_clusters=6 for n_samples=5"):
         kmeans_plusplus(X, 6)
     assert len(kmeans_plusplus(X, 5, random_state=0)[1]) == 5  # one row repeats, since two are equal
@@ -110,19 +117,19 @@ ROWS = np.array([[0.0, 0], [1, 0], [0, 3], [4, 4], [1, 0], [9, -2]])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("offset", [0, 1e6])
 @pytest.mark.parametrize("weights", [None, [1.0, 2, 0.5, 1, 0, 0.1]])
-def test_whole_sequences_have_exactly_their_probability(dtype, offset, weights):
+def test_whole_sequences_have_exactly_their_probability(way, dtype, offset, weights):
     """Equal rows, weights, and an offset that costs a float32 product all its digits."""
     x = (ROWS + offset).astype(dtype)
     rng = np.random.RandomState(0)
     drawn = [
         kmeans_plusplus(x, 3, sample_weight=weights, random_state=rng, n_local_trials=1)[1]
-        for _ in range(1000)
+        for _ in range(4000)
     ]
     assert agrees(drawn, sequences(ROWS, 3, weights=weights))
 
 
 @pytest.mark.slow
-def test_rejection_draws_as_sequential_sampling_does():
+def test_rejection_draws_as_sequential_sampling_does(way):
     """Rows enough that distances go stale and candidates are turned away, and groups far apart."""
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(40, 3)) + 30 * c for c in np.eye(3)]).astype(np.float32)
@@ -140,7 +147,7 @@ def test_rejection_draws_as_sequential_sampling_does():
         costs = [reach[list(start)].min(axis=0).sum() for start in starts]
         return np.array(costs), np.bincount(np.concatenate(starts), minlength=len(x))
 
-    n = 1500
+    n = 4000
     ours, our_counts = costs_and_counts(
         [kmeans_plusplus(x, 8, random_state=draw, n_local_trials=1)[1] for _ in range(n)]
     )
@@ -150,27 +157,69 @@ def test_rejection_draws_as_sequential_sampling_does():
     assert np.abs((our_counts - their_counts) / spread).max() < 4.5  # of 120 rows
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n_trials", [2, 4])
-def test_greedy_draws_have_exactly_their_probability(n_trials):
-    """Of n independent draws the one that leaves the least cost, the first among equals."""
-    x = ROWS[[0, 2, 3, 5]]
+def greedy_sequences(x, k, n_trials, weights):
+    """The probability of each sequence of k rows: of n draws the one that saves most, the first of equals."""
     reach = ((x[:, None] - x) ** 2).sum(axis=2)
-    expected = {}
-    for first in range(4):
-        cost = np.minimum(reach[first], reach).sum(axis=1)
-        share = reach[first] / reach[first].sum()
+    found = {}
+
+    def extend(index, nearest, probability):
+        if len(index) == k:
+            found[index] = probability
+            return
+        share = weights * nearest / (weights * nearest).sum()
+        cost = np.minimum(nearest, reach) @ weights
         for i in np.flatnonzero(share):
             as_good, worse = share[cost == cost[i]].sum(), share[cost > cost[i]].sum()
-            best = (as_good + worse) ** n_trials - worse**n_trials
-            expected[first, int(i)] = best * share[i] / as_good / 4
-    rng = np.random.RandomState(0)
-    drawn = [kmeans_plusplus(x, 2, random_state=rng, n_local_trials=n_trials)[1] for _ in range(1500)]
-    assert agrees(drawn, expected)
+            best = ((as_good + worse) ** n_trials - worse**n_trials) * share[i] / as_good
+            extend((*index, int(i)), np.minimum(nearest, reach[i]), probability * best)
+
+    for i in np.flatnonzero(weights):
+        extend((int(i),), reach[i], weights[i] / weights.sum())
+    return found
 
 
 @pytest.mark.slow
-def test_greedy_costs_what_scikit_learns_does():
+@pytest.mark.parametrize("n_trials", [2, 4])
+@pytest.mark.parametrize("weights", [[1.0, 1, 1, 1, 1, 1], [1.0, 2, 0.5, 1, 0, 0.25]])
+def test_greedy_draws_have_exactly_their_probability(way, n_trials, weights):
+    rng = np.random.RandomState(0)
+    drawn = [
+        kmeans_plusplus(ROWS, 3, sample_weight=weights, random_state=rng, n_local_trials=n_trials)[1]
+        for _ in range(4000)
+    ]
+    assert agrees(drawn, greedy_sequences(ROWS, 3, n_trials, np.array(weights)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_trials", [1, 3])
+def test_rejection_and_drawing_in_turn_take_the_same_rows_as_often(monkeypatch, n_trials):
+    """Weighted groups far apart: distances go stale, whole blocks of rows are out of reach."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=(40, 3)) + 30 * c for c in np.eye(3)]).astype(np.float32)
+    weights = rng.integers(0, 3, len(x)).astype(float)
+    reach = ((x[:, None] - x) ** 2).sum(axis=2, dtype=np.float64)
+    draw = np.random.RandomState(0)
+
+    def many():
+        starts = [
+            kmeans_plusplus(x, 12, sample_weight=weights, random_state=draw, n_local_trials=n_trials)[1]
+            for _ in range(2000)
+        ]
+        costs = [reach[list(start)].min(axis=0) @ weights for start in starts]
+        return costs, np.bincount(np.concatenate(starts), minlength=len(x))
+
+    costs, counts = many()
+    monkeypatch.setattr(seeding, "FEW_NUMBERS", 0)
+    other_costs, other_counts = many()
+    assert ks_2samp(costs, other_costs).pvalue > 1e-3
+    seen = weights > 0
+    assert not counts[~seen].any()
+    assert not other_counts[~seen].any()
+    assert chi2_contingency([counts[seen], other_counts[seen]]).pvalue > 1e-3  # conservative: no repeats
+
+
+@pytest.mark.slow
+def test_greedy_costs_what_scikit_learns_does(way):
     x = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
 
     def costs(seed_rows):
@@ -183,7 +232,7 @@ def test_greedy_costs_what_scikit_learns_does():
 @pytest.mark.parametrize("n_trials", [1, None])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [1e-44, 1e-30, 1.0, 3e37])
-def test_any_scale_takes_all_distinct_rows(n_trials, dtype, scale):
+def test_any_scale_takes_all_distinct_rows(way, n_trials, dtype, scale):
     x = np.repeat((np.arange(1, 6)[:, None] * scale).astype(dtype), 3, axis=0)
     for seed in range(5):
         start, index = kmeans_plusplus(x, 5, random_state=seed, n_local_trials=n_trials)
@@ -193,7 +242,7 @@ def test_any_scale_takes_all_distinct_rows(n_trials, dtype, scale):
 
 @pytest.mark.parametrize("n_trials", [1, None])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4), (6, 1), (5, 70_000)])
-def test_odd_shapes(n_trials, shape):
+def test_odd_shapes(way, n_trials, shape):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     for seed_rows in (partial(kmeans_plusplus, n_local_trials=n_trials), kmeans_parallel):
         _, index = seed_rows(x, len(x), random_state=0)
@@ -203,7 +252,7 @@ def test_odd_shapes(n_trials, shape):
 
 
 @pytest.mark.parametrize("n_trials", [1, None])
-def test_rows_without_weight_are_never_taken(n_trials):
+def test_rows_without_weight_are_never_taken(way, n_trials):
     x = np.random.default_rng(0).normal(size=(60, 2))
     weights = np.arange(60) % 2
     for seed_rows in (partial(kmeans_plusplus, n_local_trials=n_trials), kmeans_parallel):
@@ -222,7 +271,7 @@ def test_the_number_of_threads_changes_no_row(monkeypatch):
         assert np.array_equal(*found)
 
 
-def test_a_seed_gives_one_answer_for_float32_float64_and_sparse_rows():
+def test_a_seed_gives_one_answer_for_float32_float64_and_sparse_rows(way):
     x = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
     for seed_rows in (partial(kmeans_plusplus, n_local_trials=1), kmeans_plusplus, kmeans_parallel):
         index = seed_rows(x, 20, random_state=0)[1]
@@ -253,3 +302,28 @@ def test_kmeans_parallel_costs_no_more_than_plain():
 def test_what_kmeans_parallel_cannot_do_is_said(change, message):
     with pytest.raises(InputError, match=message):
         kmeans_parallel(X, 2, **change)
+
+
+def test_rows_out_of_reach_change_no_draw(monkeypatch):
+    """The triangle inequality leaves out only rows that no candidate could be nearer to."""
+    monkeypatch.setattr(seeding, "FEW_NUMBERS", 0)
+    x = make_blobs(4000, 8, centers=30, cluster_std=0.2, random_state=0)[0]
+    kept = []
+    plain = seeding._Nearest._within_reach
+
+    def noted(self, candidates):
+        kept.append(plain(self, candidates))
+        return kept[-1]
+
+    monkeypatch.setattr(seeding._Nearest, "_within_reach", noted)
+    index = kmeans_plusplus(x, 60, random_state=0)[1]
+    assert min(len(x) if rows is None else len(rows) for rows in kept) < 2000
+    monkeypatch.setattr(seeding._Nearest, "_within_reach", lambda self, candidates: None)
+    assert np.array_equal(kmeans_plusplus(x, 60, random_state=0)[1], index)
+
+
+def test_weights_that_cannot_be_are_said():
+    with pytest.raises(InputError, match="sample_weight must be above 0 for some row"):
+        kmeans_plusplus(X, 2, sample_weight=np.zeros(5))
+    with pytest.raises(ValueError, match="Negative"):
+        kmeans_plusplus(X, 2, sample_weight=[1, 1, -1, 1, 1])

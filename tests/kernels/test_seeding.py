@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from sortal.kernels import lower_nearest, near_pairs, seeding_reference, squared_differences
+from sortal.kernels import (
+    draw_in_turn,
+    lower_nearest,
+    near_pairs,
+    seeding_reference,
+    squared_differences,
+)
 
 # One of each; one column; more centers than rows; very wide.
 SHAPES = [(1, 1, 1), (7, 1, 3), (3, 5, 40), (300, 6, 33), (2, 70_000, 2)]
@@ -74,3 +80,27 @@ def test_lower_nearest(shape, dtype):
     assert np.array_equal(found[0][1], found[1][1])
     if len(x) > 1:
         assert (found[0][0][0], found[0][1][0]) == (0, 10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_trials", [1, 3])
+def test_draw_in_turn(shape, dtype, n_trials):
+    n, d, k = shape
+    rng = np.random.default_rng(0)
+    x = rng.integers(-9, 9, size=(n, d)).astype(dtype)  # sums are exact, so draws are equal to the last one
+    weights = rng.integers(0, 3, n).astype(float)
+    weights[0] = 1
+    for scale in (1.0, 2.0**-20):
+        uniforms = rng.uniform(size=(k - 1, n_trials))
+        ours = draw_in_turn(x, weights, scale, 0, uniforms)
+        theirs = seeding_reference.draw_in_turn(x, weights, scale, 0, uniforms)
+        assert np.array_equal(ours, theirs)
+        assert (weights[ours] > 0).all()
+
+
+def test_draw_in_turn_ends_where_nothing_is_left_and_keeps_small_differences():
+    x = np.array([[1e10], [0], [1e-8], [1e10]])
+    uniforms = np.full((3, 1), 0.5)
+    assert draw_in_turn(x, np.array([0.0, 1, 1, 0]), 1.0, 1, uniforms).tolist() == [1, 2]
+    assert draw_in_turn(np.ones((3, 2)), np.ones(3), 1.0, 2, uniforms[:2]).tolist() == [2]

@@ -19,7 +19,7 @@ from sortal.kernels.reference import (
     top_neighbors,
     top_products,
 )
-from sortal.kernels.seeding import lower_nearest, near_pairs, squared_differences
+from sortal.kernels.seeding import draw_in_turn, lower_nearest, near_pairs, squared_differences
 from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "build_medoids",
     "cosine_density_groups",
     "density_groups",
+    "draw_in_turn",
     "exchange_medoids",
     "first_flaw",
     "fuzzy_step",

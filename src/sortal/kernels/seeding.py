@@ -8,7 +8,7 @@ caller adds what they can come to at most to what it is compared with.
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["lower_nearest", "near_pairs", "squared_differences"]
+__all__ = ["draw_in_turn", "lower_nearest", "near_pairs", "squared_differences"]
 
 
 def near_pairs(
@@ -54,3 +54,21 @@ def lower_nearest(
     from sortal.kernels import seeding_loops
 
     seeding_loops.lower_nearest(x, centers, scores, norms, reach, scale, first, nearest, owner)
+
+
+def draw_in_turn(
+    x: Float[np.ndarray, "n d"],
+    weights: Float[np.ndarray, " n"],
+    scale: float,
+    first: int,
+    uniforms: Float[np.ndarray, "m t"],
+) -> Int[np.ndarray, " k"]:
+    """k-means++ as it is told: the row `first`, then for each line of `uniforms` (0 to 1) one row more.
+
+    Each number draws a candidate in proportion to weight times squared distance; the one that lowers the cost
+    most is taken (ties: the first). Ends early where every row of weight lies on a center.
+    """
+    from sortal.kernels import seeding_loops
+
+    index: np.ndarray = seeding_loops.draw_in_turn(x, weights, scale, first, uniforms)
+    return index

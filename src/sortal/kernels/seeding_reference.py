@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["lower_nearest", "near_pairs", "squared_differences"]
+__all__ = ["draw_in_turn", "lower_nearest", "near_pairs", "squared_differences"]
 
 
 def near_pairs(scores: np.ndarray, norms: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,3 +27,24 @@ def lower_nearest(
     for i, j, value in zip(rows, columns, squared, strict=True):
         if value < nearest[i]:
             nearest[i], owner[i] = value, first + j
+
+
+def draw_in_turn(
+    x: np.ndarray, weights: np.ndarray, scale: float, first: int, uniforms: np.ndarray
+) -> np.ndarray:
+    def squared(row: int) -> np.ndarray:
+        differences = (x.astype(np.float64) - x[row].astype(np.float64)) * scale
+        return np.asarray((differences**2).sum(axis=1))
+
+    index, nearest = [first], squared(first)
+    for step in uniforms:
+        reach = np.cumsum(weights * nearest)
+        if not reach[-1] > 0:
+            break
+        last = np.searchsorted(reach, reach[-1])
+        rows = np.minimum(np.searchsorted(reach, step * reach[-1], side="right"), last)
+        new = [np.minimum(nearest, squared(row)) for row in rows.tolist()]
+        best = int(np.argmax([weights @ (nearest - one) for one in new]))
+        index.append(rows[best])
+        nearest = new[best]
+    return np.array(index, np.int64)
