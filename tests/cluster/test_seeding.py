@@ -323,7 +323,7 @@ def test_rows_out_of_reach_change_no_draw(monkeypatch):
 
 
 def test_weights_that_cannot_be_are_said():
-    with pytest.raises(InputError, match="sample_weight must be above 0 for some row"):
+    with pytest.raises(ValueError, match="at least one non-zero"):
         kmeans_plusplus(X, 2, sample_weight=np.zeros(5))
     with pytest.raises(ValueError, match="Negative"):
         kmeans_plusplus(X, 2, sample_weight=[1, 1, -1, 1, 1])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sortal.cluster import SoftKMeans, kmeans, soft_kmeans
+from sortal.cluster import FuzzyCMeans, SoftKMeans, kmeans, soft_kmeans
 from sortal.errors import InputError
 
 # The two that scikit-learn lists for its own KMeans: seeding draws differ when rows are repeated.
@@ -139,6 +139,18 @@ def test_what_cannot_be_grouped_is_said():
         soft_kmeans(WORKED, [[1.0]])
     with pytest.raises(InputError, match="sample_weight must be"):
         soft_kmeans(WORKED, WORKED[:2], sample_weight=[1, 1, -1, 1])
+
+
+@pytest.mark.parametrize("estimator", [SoftKMeans, FuzzyCMeans])
+def test_progress_is_told_where_it_is_asked_for(estimator, capsys):
+    model = estimator(4, random_state=0, verbose=1).fit(BLOBS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"Iteration 0, cost {model.history_[0]}."
+    assert len(lines) == model.n_iter_ + 1
+    assert lines[-1].startswith(f"Stopped by tol after {model.n_iter_} iterations")
+    costs = []
+    found = soft_kmeans(BLOBS, BLOBS[:4], callback=costs.append)
+    assert (*costs, found.cost) == found.history
 
 
 @pytest.mark.parametrize("x", [[[3.0]], [[1.0], [2.0]], np.zeros((3, 2))])

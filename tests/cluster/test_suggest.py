@@ -52,9 +52,19 @@ def test_blobs(seed):
     assert (found.groups, found.method, found.k) == (True, "kmeans", 4)
     labels = group_by(found.method, x, found.k, 0, found.params).labels
     assert adjusted_rand_score(truth, labels) > 0.99
-    touching = make_blobs(1000, centers=[[0, 0], [4, 0], [2, 3.5]], random_state=seed)[0]
-    found = suggest(touching, methods=FEW, max_clusters=5, seed=seed)
-    assert (found.groups, found.k) == (True, 3)
+    for n in (400, 1000):
+        touching = make_blobs(n, centers=[[0, 0], [4, 0], [2, 3.5]], random_state=seed)[0]
+        found = suggest(touching, methods=FEW, max_clusters=5, seed=seed)
+        assert (found.groups, found.k) == (True, 3)
+
+
+def test_few_handwritten_digits_are_groups():
+    """Only the graph sees them: k-means cuts through, and 64 columns leave no gap."""
+    x = load_digits().data[:300]
+    found = suggest(x, methods=("graph", "kmeans"), max_clusters=12)
+    assert (found.groups, found.method) == (True, "graph")
+    assert 8 <= found.k <= 12
+    assert "share neighbours more than" in found.reason
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -84,7 +94,7 @@ def test_gammas_are_weighed():
 
 @pytest.mark.slow
 def test_all_methods_are_weighed_on_a_sample_of_digits():
-    found = suggest(load_digits().data)  # of 500 it says that there are no groups: they touch
+    found = suggest(load_digits().data)
     assert found.groups
     assert 7 <= found.k <= 12
     assert (found.n, found.n_sample) == (1797, 1000)

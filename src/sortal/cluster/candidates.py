@@ -12,7 +12,7 @@ from sortal.arrays import Labels
 from sortal.cluster.affinity import Spectrum
 from sortal.kernels import one_blas_thread
 
-__all__ = ["Candidate", "guess", "weigh_candidates"]
+__all__ = ["Candidate", "guess", "modularity", "weigh_candidates"]
 
 ENOUGH = 0.85  # of the best modularity
 SAMPLE = 2000  # points of which the silhouette is taken
@@ -44,7 +44,7 @@ def weigh_candidates(
         labels = group(k)
         gap = spectrum.values[k - 1] - spectrum.values[k]
         found.append(
-            Candidate(k, _modularity(graph, labels), _silhouette(points[sample], labels[sample]), float(gap))
+            Candidate(k, modularity(graph, labels), _silhouette(points[sample], labels[sample]), float(gap))
         )
     return tuple(found)
 
@@ -63,7 +63,7 @@ def guess(candidates: Sequence[Candidate]) -> int:
     return max(plausible, key=lambda candidate: candidate.silhouette).n_clusters
 
 
-def _modularity(graph: csr_matrix, labels: Labels) -> float:
+def modularity(graph: csr_matrix, labels: Labels) -> float:
     """Newman 2004: the share of weight inside groups, less what chance would put there."""
     member = csr_matrix((np.ones(len(labels)), (np.arange(len(labels)), labels)))
     degree = np.asarray(graph.sum(axis=1)).ravel()

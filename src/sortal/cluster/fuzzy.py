@@ -1,5 +1,6 @@
 """Fuzzy c-means: memberships by powers of distances."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -27,6 +28,7 @@ def fuzzy_cmeans(
     sample_weight: Any = None,
     max_iter: int = 300,
     tol: Any = 1e-4,
+    callback: Callable[[float], object] | None = None,
 ) -> FuzzyCMeansResult:
     """Move the centers `start` (k x d) to means weighted by membership^fuzziness until they rest.
 
@@ -34,9 +36,9 @@ def fuzzy_cmeans(
     belongs to it alone. Towards 1 they become 0 and 1, which is hard k-means; towards infinity all become
     1 / k and all centers one.
 
-    The cost, the sum of membership^fuzziness |x - c|^2, never rises. Deterministic, whatever the number of
-    threads. Memory beyond the memberships does not grow with n; time is n k d a step. `InputError` for
-    numbers that are not finite, shapes that do not fit, a fuzziness that is not above 1.
+    The cost, the sum of membership^fuzziness |x - c|^2, never rises; `callback` is told it before each move.
+    Deterministic, whatever the number of threads. Memory beyond the memberships does not grow with n; time is
+    n k d a step. `InputError` for numbers that are not finite, shapes that do not fit, a fuzziness up to 1.
 
     Source: Bezdek 1981, Pattern Recognition with Fuzzy Objective Function Algorithms, section 11; Dunn 1973.
     """
@@ -46,7 +48,7 @@ def fuzzy_cmeans(
             f"fuzziness must be a finite number above 1; got {fuzziness!r}: for hard groups use KMeans."
         )
     step = partial(fuzzy_step, fuzziness=float(fuzziness))
-    return FuzzyCMeansResult(**vars(descend(x, start, weights, step, max_iter, tol)))
+    return FuzzyCMeansResult(**vars(descend(x, start, weights, step, max_iter, tol, callback)))
 
 
 class FuzzyCMeans(SoftGroups):
@@ -62,6 +64,8 @@ class FuzzyCMeans(SoftGroups):
         Starts, of which the one of least cost is kept.
     max_iter : int, default=300
     tol : float, default=1e-4
+    verbose : int, default=0
+        Above 0, the cost is printed at each step.
     random_state : int, RandomState or None, default=None
 
     Attributes
@@ -90,6 +94,7 @@ class FuzzyCMeans(SoftGroups):
         n_init: Any = 1,
         max_iter: Any = 300,
         tol: Any = 1e-4,
+        verbose: Any = 0,
         random_state: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -98,11 +103,18 @@ class FuzzyCMeans(SoftGroups):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
         self.random_state = random_state
 
-    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray) -> FuzzyCMeansResult:
+    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray, callback: Any) -> FuzzyCMeansResult:
         return fuzzy_cmeans(
-            X, start, fuzziness=self.fuzziness, sample_weight=weights, max_iter=self.max_iter, tol=self.tol
+            X,
+            start,
+            fuzziness=self.fuzziness,
+            sample_weight=weights,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            callback=callback,
         )
 
     def _step(self) -> Step:

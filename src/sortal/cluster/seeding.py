@@ -117,10 +117,7 @@ def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarr
             f"n_clusters must be an integer between 1 and the number of samples; "
             f"got n_clusters={n_clusters} for n_samples={n}."
         )
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise InputError(f"sample_weight must be above 0 for some row; all {n} are 0.")
-    return X, weights
+    return X, _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 # Up to here drawing in turn is faster than any cleverness: 300 x 2, k = 8 took 1.2 ms with it, .3 without.

@@ -1,5 +1,6 @@
 """Soft k-means: responsibilities by a softmax of distances."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -30,6 +31,7 @@ def soft_kmeans(
     sample_weight: Any = None,
     max_iter: int = 300,
     tol: Any = 1e-4,
+    callback: Callable[[float], object] | None = None,
 ) -> SoftKMeansResult:
     """Move the centers `start` (k x d) to means weighted by responsibilities until they rest.
 
@@ -39,7 +41,8 @@ def soft_kmeans(
     finds from the same start.
 
     The free energy, the sum of -2 / stiffness log(sum of exp(...)), never rises and tends to the inertia of
-    hard k-means. Deterministic, whatever the number of threads. Memory beyond the memberships does not grow
+    hard k-means. `callback` is told the cost before each move.
+    Deterministic, whatever the number of threads. Memory beyond the memberships does not grow
     with n; time is n k d a step. `InputError` for numbers that are not finite, shapes that do not fit, a
     stiffness that is not above 0.
 
@@ -48,7 +51,7 @@ def soft_kmeans(
     """
     x, start, weights = checked_start(x, start, sample_weight)
     beta = _stiffness(stiffness, x, start, weights)
-    found = descend(x, start, weights, partial(soft_step, stiffness=beta), max_iter, tol)
+    found = descend(x, start, weights, partial(soft_step, stiffness=beta), max_iter, tol, callback)
     return SoftKMeansResult(**vars(found), stiffness=beta)
 
 
@@ -79,6 +82,8 @@ class SoftKMeans(SoftGroups):
         Starts, of which the one of least free energy is kept.
     max_iter : int, default=300
     tol : float, default=1e-4
+    verbose : int, default=0
+        Above 0, the cost is printed at each step.
     random_state : int, RandomState or None, default=None
 
     Attributes
@@ -108,6 +113,7 @@ class SoftKMeans(SoftGroups):
         n_init: Any = 1,
         max_iter: Any = 300,
         tol: Any = 1e-4,
+        verbose: Any = 0,
         random_state: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -116,11 +122,18 @@ class SoftKMeans(SoftGroups):
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
         self.random_state = random_state
 
-    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray) -> SoftKMeansResult:
+    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray, callback: Any) -> SoftKMeansResult:
         return soft_kmeans(
-            X, start, stiffness=self.stiffness, sample_weight=weights, max_iter=self.max_iter, tol=self.tol
+            X,
+            start,
+            stiffness=self.stiffness,
+            sample_weight=weights,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            callback=callback,
         )
 
     def _keep(self, best: Any) -> None:

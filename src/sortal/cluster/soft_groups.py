@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from numbers import Integral, Real
 from typing import Any
 
@@ -52,11 +53,18 @@ def checked_start(x: Any, start: Any, sample_weight: Any) -> tuple[np.ndarray, n
 
 
 def descend(
-    x: np.ndarray, start: np.ndarray, weights: np.ndarray, step: Step, max_iter: int, tol: Any
+    x: np.ndarray,
+    start: np.ndarray,
+    weights: np.ndarray,
+    step: Step,
+    max_iter: int,
+    tol: Any,
+    callback: Callable[[float], object] | None = None,
 ) -> Descent:
     """Move the centers to the weighted means of `step` until they move less than `tol`.
 
-    `tol` counts in mean variances of the columns of x, as in `kmeans`. A center without weight stays.
+    `tol` counts in mean variances of the columns of x, as in `kmeans`. `callback` is told the cost before
+    each move. A center without weight stays.
     """
     origin = start.mean(axis=0)
     centers = start - origin
@@ -67,6 +75,8 @@ def descend(
         n_iter += 1
         sums, mass, cost = step(x, origin, centers, weights)
         history.append(cost)
+        if callback is not None:
+            callback(cost)
         moved = np.divide(sums, mass[:, None], out=centers.copy(), where=mass[:, None] > 0)
         if float(((moved - centers) ** 2).sum()) <= allowed:
             stopped = "tol"
@@ -97,10 +107,11 @@ class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     n_init: Any
     max_iter: Any
     tol: Any
+    verbose: Any
     random_state: Any
 
     @abstractmethod
-    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray) -> Descent:
+    def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray, callback: Any) -> Descent:
         """The fit from one start."""
 
     @abstractmethod
@@ -114,9 +125,21 @@ class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         rng = check_random_state(self.random_state)
         n_starts = self.n_init if isinstance(self.init, str) else 1
-        runs = (self._run(X, self._start(X, weights, rng), weights) for _ in range(n_starts))
+        runs = (self._told(X, self._start(X, weights, rng), weights) for _ in range(n_starts))
         self._keep(min(runs, key=lambda run: run.cost))
         return self
+
+    def _told(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray) -> Descent:
+        """A run that prints its cost as it falls, where `verbose` asks for it."""
+        steps = count()
+
+        def report(cost: float) -> None:
+            print(f"Iteration {next(steps)}, cost {cost}.")  # noqa: T201
+
+        found = self._run(X, start, weights, report if self.verbose else None)
+        if self.verbose:
+            print(f"Stopped by {found.stopped} after {found.n_iter} iterations, cost {found.cost}.")  # noqa: T201
+        return found
 
     def _keep(self, best: Descent) -> None:
         self.memberships_, self.cluster_centers_ = best.memberships, best.centers

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy.linalg import eigh
 
 from sortal.arrays import Vectors
-from sortal.cluster.rows import checked_rows
+from sortal.cluster.rows import checked_rows, refuse_nonfinite
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
 
@@ -49,6 +49,7 @@ def half_whitening(vectors: Vectors, n_components: int) -> HalfWhitening:
     fewer may remain; for rows that are all equal, one of zeros. `InputError` for a row that is not finite.
     """
     vectors = checked_rows("vectors", vectors)
+    refuse_nonfinite("vectors", vectors)
     if not isinstance(n_components, Integral) or n_components < 1:
         raise InputError(f"n_components must be an integer of at least 1; got {n_components!r}.")
     n, d = vectors.shape
@@ -78,8 +79,6 @@ def _mean_and_unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     def extremes(rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         block = vectors[rows]
-        if not np.isfinite(block).all():
-            _refuse(block, rows.start)
         with np.errstate(over="ignore"):
             return block.sum(axis=0, dtype=np.float64), block.min(axis=0), block.max(axis=0)
 
@@ -97,14 +96,6 @@ def _mean_and_unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     varies = spread > 2 * np.finfo(vectors.dtype).eps * size
     reach = np.maximum(high - mean, mean - low)[varies].max(initial=0)
     return mean, np.where(varies & (reach > 0), reach, np.inf)
-
-
-def _refuse(block: np.ndarray, start: int) -> None:
-    row, column = np.argwhere(~np.isfinite(block))[0]
-    raise InputError(
-        f"vectors must be finite; row {start + row}, column {column} is "
-        f"{block[row, column]}. Leave that item out."
-    )
 
 
 def _from_covariance(
