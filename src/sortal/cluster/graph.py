@@ -18,7 +18,7 @@ from sortal.cluster.affinity import shared_neighbor_graph, spectrum
 from sortal.cluster.candidates import Candidate, guess, weigh_candidates
 from sortal.cluster.kmeans import KMeansResult, kmeans
 from sortal.cluster.neighbors import EXACT_UP_TO, cosine_neighbors
-from sortal.cluster.rows import checked_rows
+from sortal.cluster.rows import check_count, checked_rows
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.cluster.whitening import HalfWhitening, half_whitening
 from sortal.errors import InputError
@@ -146,8 +146,7 @@ def _check(n: int, n_clusters: Any, n_neighbors: Any, n_components: Any, n_init:
         )
     counts = {"n_neighbors": n_neighbors, "n_components": n_components, "n_init": n_init}
     for name, value in counts.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+        check_count(name, value)
 
 
 def _neighbors(points: np.ndarray, n_neighbors: int, exact_up_to: int) -> Neighbors:

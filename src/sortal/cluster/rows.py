@@ -1,5 +1,6 @@
 """Rows of numbers, dense or CSR: checked once, then read dense and a few at a time."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,14 @@ from scipy.sparse import issparse
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
 
-__all__ = ["checked_rows", "dense_rows", "refuse_nonfinite", "refuse_overflow", "rows_per_block"]
+__all__ = [
+    "check_count",
+    "checked_rows",
+    "dense_rows",
+    "refuse_nonfinite",
+    "refuse_overflow",
+    "rows_per_block",
+]
 
 MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are finite in float64
 
@@ -21,6 +29,12 @@ def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
             f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}."
         )
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+
+
+def check_count(name: str, value: Any) -> None:
+    """`InputError` unless `value` is an integer of at least 1."""
+    if not isinstance(value, Integral) or int(value) < 1:
+        raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
 
 
 def refuse_overflow(name: str, *arrays: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import check_count, checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
 from sortal.errors import InputError
 from sortal.kernels import (
     draw_in_turn,
@@ -87,8 +87,7 @@ def kmeans_parallel(
     X, weights = _checked(X, n_clusters, sample_weight)
     if not isinstance(oversampling, Real) or not 0 < float(oversampling) < np.inf:
         raise InputError(f"oversampling must be a finite number above 0; got {oversampling!r}.")
-    if not isinstance(n_rounds, Integral) or n_rounds < 1:
-        raise InputError(f"n_rounds must be an integer of at least 1; got {n_rounds!r}.")
+    check_count("n_rounds", n_rounds)
     rng = check_random_state(random_state)
     nearest = _Nearest(X, _Draw(weights, rng)())
     for _ in range(n_rounds):

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sortal.cluster.descent import checked_weights
-from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
@@ -198,9 +198,7 @@ class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             )
         if isinstance(self.init, str) and self.init != "k-means++":
             raise InputError(f"init must be 'k-means++' or an array of centers; got {self.init!r}.")
-        for name in ("n_init", "max_iter"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or int(value) < 1:
-                raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+        check_count("n_init", self.n_init)
+        check_count("max_iter", self.max_iter)
         if not isinstance(self.tol, Real) or not float(self.tol) >= 0:
             raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")

@@ -41,7 +41,7 @@ def _gap(axes: Any, suggestion: "Suggestion") -> None:
 
 def _by_k(axes: Any, suggestion: "Suggestion") -> None:
     rows = [one for one in suggestion.numbers if one.silhouette is not None and one.stability is not None]
-    for name in ("silhouette", "stability"):
+    for name in ("silhouette", "stability", "modularity"):
         axes.plot([one.k for one in rows], [getattr(one, name) for one in rows], marker="o", label=name)
     if isinstance(suggestion.k, int) and suggestion.groups:
         axes.axvline(suggestion.k, color="grey", linestyle=":")
@@ -69,4 +69,4 @@ def _methods(axes: Any, suggestion: "Suggestion") -> None:
         axes.barh(at, [getattr(one, name) or 0 for one in rows], height=0.25, label=name)
     axes.set_yticks(range(len(rows)), [f"{one.method} ({one.n_groups})" for one in rows])
     axes.set(title="methods (groups found)")
-    axes.legend()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)  # inside it hides bars

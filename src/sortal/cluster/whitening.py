@@ -1,14 +1,13 @@
 """The representation that groups are found in: half-whitened principal components, as unit rows."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import eigh
 
 from sortal.arrays import Vectors
-from sortal.cluster.rows import checked_rows, refuse_nonfinite
+from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
 
@@ -50,8 +49,7 @@ def half_whitening(vectors: Vectors, n_components: int) -> HalfWhitening:
     """
     vectors = checked_rows("vectors", vectors)
     refuse_nonfinite("vectors", vectors)
-    if not isinstance(n_components, Integral) or n_components < 1:
-        raise InputError(f"n_components must be an integer of at least 1; got {n_components!r}.")
+    check_count("n_components", n_components)
     n, d = vectors.shape
     q = min(n_components, d, max(n // 4, min(n - 1, 8), 1))
     mean, unit = _mean_and_unit(vectors)
