@@ -13,6 +13,8 @@ from sortal.kernels import (
     squared_to_center_sparse,
 )
 from sortal.kernels.lloyd_bounds import Bounds, group_of_centers
+from sortal.kernels.lloyd_cells import Cells
+from sortal.kernels.lloyd_panels import read_block
 
 # One of each; every unrolled d and the first that is not; tiles and squares cut short; d beyond 2**16.
 SHAPES = [
@@ -81,6 +83,13 @@ def test_any_layout_gives_the_same(layout):
     assert np.array_equal(nearest_labels(x, centers), truth)
 
 
+def assign_with(bounds, x, labels, centers):
+    assign = bounds.begin(centers)
+    for at in range(0, len(x), bounds.block):
+        rows = slice(at, at + bounds.block)
+        assign(rows, read_block(x, rows), labels[rows])
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(
     ("n", "d", "k"), [(3000, 64, 100), (2000, 3, 45), (500, 1, 25), (300, 5, 6), (60, 2, 60)]
@@ -96,8 +105,10 @@ def test_bounds_change_no_label(n, d, k, dtype, offset):
         filled = np.unique(labels)
         centers = centers.copy()
         centers[filled] = [x[labels == c].mean(axis=0) for c in filled]
-        labels[rng.integers(0, n, 3)] = rng.integers(0, k, 3)  # somebody relabels a few rows in between
-        labels, _ = bounds.assign(labels, centers)
+        touched = rng.integers(0, n, 3)
+        labels[touched] = rng.integers(0, k, 3)  # somebody relabels a few rows in between
+        bounds.forget(touched)
+        assign_with(bounds, x, labels, centers)
         assert np.array_equal(labels, brute_force(x, centers))
 
 
@@ -108,7 +119,7 @@ def test_bounds_survive_overflow():
     bounds = Bounds(x, labels, centers, group_of_centers(centers, 300))
     for shrink in (0.9, 0.8, 0.7):
         moved = (centers * np.float32(shrink)).astype(np.float32)
-        labels, _ = bounds.assign(labels, moved)
+        assign_with(bounds, x, labels, moved)
         assert np.array_equal(labels, brute_force(x, moved))
 
 
@@ -121,12 +132,69 @@ def test_running_sums_equal_sums_taken_anew(kind, weighted):
     rows = DenseRows(x, weights, origin, 11) if kind == "dense" else SparseRows(csr_matrix(x), weights, 11)
     each = np.ones(900) if weights is None else weights
     for _ in range(4):
-        labels = rng.integers(0, 11, 900).astype(np.int32)
-        rows.move(labels)
+        centers = rng.normal(size=(11, 7))
+        before = rows.labels.copy()
+        changed = rows.step(centers)
+        assert changed == np.count_nonzero(rows.labels != before)
+        assert np.array_equal(rows.labels, brute_force(x, centers))
+        rows.relabel(rng.choice(900, 5, replace=False), rng.integers(0, 11, 5))
         truth = np.zeros((11, 7))
-        np.add.at(truth, labels, each[:, None] * (x - rows.origin))
+        np.add.at(truth, rows.labels, each[:, None] * (x - rows.origin))
         np.testing.assert_allclose(rows.sums, truth, atol=1e-12)  # the order of a sum in float64
-        assert np.array_equal(rows.mass, np.bincount(labels, each, 11))
-        assert np.array_equal(rows.n_rows, np.bincount(labels[each > 0], minlength=11))
+        assert np.array_equal(rows.mass, np.bincount(rows.labels, each, 11))
+        assert np.array_equal(rows.n_rows, np.bincount(rows.labels[each > 0], minlength=11))
+        squared = ((x - centers[rows.labels]) ** 2).sum(axis=1)
+        assert rows.cost(centers, rows.labels) == pytest.approx(each @ squared)
     assert rows.variance == pytest.approx(x.var(axis=0).mean())
     assert rows.total == pytest.approx((each[:, None] * (x - rows.origin) ** 2).sum())
+
+
+def plane_rows(kind, n, d, dtype):
+    rng = np.random.default_rng(d)
+    if kind == "ties":  # few distinct points, many of them halfway between two centers
+        return rng.integers(0, 7, (n, d)).astype(dtype)
+    x = rng.normal(size=(n, d)) + rng.integers(0, 4, (n, 1)) * 3
+    if kind == "offset":
+        return (x + 1e6).astype(dtype)
+    x[rng.integers(0, n, 3)] *= 1e6  # a few rows far away
+    return x.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["ties", "offset", "outliers"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_boxes_change_no_label_and_no_sum(kind, d, dtype, weighted):
+    n, k = 5000, 23
+    x = plane_rows(kind, n, d, dtype)
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 3, n).astype(float) if weighted else None
+    each = np.ones(n) if weights is None else weights
+    centers = x[rng.choice(n, k, replace=False)]
+    origin = centers.mean(axis=0, dtype=np.float64)
+    cells, before = Cells(x, weights, origin), np.full(n, -1)
+    for _ in range(5):
+        sums, changed = cells.assign(centers)
+        labels = brute_force(x, centers)
+        assert changed == np.count_nonzero(labels != before)
+        truth = np.zeros((k, d))
+        np.add.at(truth, labels, each[:, None] * (x - origin))
+        np.testing.assert_allclose(sums[:, :d], truth, rtol=1e-9, atol=1e-9 * np.abs(x - origin).max())
+        assert np.array_equal(sums[:, d], np.bincount(labels, each, k))
+        assert np.array_equal(sums[:, d + 1], np.bincount(labels[each > 0], minlength=k))
+        before, mass = labels, np.maximum(sums[:, d : d + 1], 1)
+        centers = np.where(sums[:, d : d + 1] > 0, truth / mass + origin, centers).astype(dtype)
+
+
+def test_relabelled_rows_in_boxes_count_for_their_new_cluster():
+    x = plane_rows("outliers", 9000, 2, np.float64)
+    rows = DenseRows(x, None, np.zeros(2), 10)
+    assert rows._cells is not None
+    rows.step(x[:10])
+    before = rows.n_rows.copy()
+    point = int(np.flatnonzero(rows.labels == 3)[0])
+    rows.relabel(np.array([point]), np.array([5]))
+    assert (rows.n_rows - before).tolist() == [0, 0, 0, -1, 0, 1, 0, 0, 0, 0]
+    rows.step(x[:10])
+    assert np.array_equal(rows.labels, brute_force(x, x[:10]))
+    assert np.array_equal(rows.n_rows, before)

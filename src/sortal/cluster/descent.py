@@ -79,28 +79,27 @@ def descend(
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
     allowed = tol * rows.variance if tol else 0.0
     report = callback or (lambda step: None)
-    labels = rows.assign(centers)
-    n_changed = rows.move(labels)
+    n_changed = rows.step(centers)
     history = [KMeansStep(_inertia(rows, centers), n_changed, 0.0)]
     n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
     report(history[0])
     while not stopped:
         n_iter += 1
-        _fill_empty(rows, labels, centers)
+        _fill_empty(rows, centers)
         previous, centers = centers, place(_means(rows, centers))
-        labels = rows.assign(centers)
-        n_changed = rows.move(labels)
+        n_changed = rows.step(centers)
         shift = float(((centers.astype(np.float64) - previous) ** 2).sum())
         step = KMeansStep(_inertia(rows, centers), n_changed, shift)
         if step.inertia > history[-1].inertia + 1e-15 * rows.total:
-            labels, centers, stopped = rows.assign(previous), previous, "rounding"
+            rows.step(previous)
+            centers, stopped = previous, "rounding"
             break
         stalls = stalls + 1 if step.inertia >= history[-1].inertia else 0
         history.append(step)
         report(step)
         stopped = _why_stop(step, allowed, stalls) or ("max_iter" if n_iter >= max_iter else "")
-    squared = rows.squared(centers, labels)
-    inertia = float(squared.sum() if weights is None else weights @ squared)
+    labels = rows.labels
+    inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
     return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)
 
@@ -135,21 +134,23 @@ def _means(rows: Any, centers: np.ndarray) -> np.ndarray:
     return means
 
 
-def _fill_empty(rows: Any, labels: np.ndarray, centers: np.ndarray) -> None:
+def _fill_empty(rows: Any, centers: np.ndarray) -> None:
     """Each cluster without weight takes the farthest point that leaves no other empty."""
     empty = np.flatnonzero(rows.n_rows == 0)
     if not empty.size:
         return
-    counts = rows.weights > 0 if len(rows.weights) == len(labels) else np.ones(len(labels), bool)
-    squared = rows.squared(centers, labels) * counts
-    labels, members = labels.copy(), rows.n_rows.copy()
+    labels, squared, members = rows.labels, rows.squared(centers), rows.n_rows.copy()
+    if rows.weights is not None:
+        squared *= rows.weights > 0
+    taken: list[int] = []
     far = iter(np.argsort(-squared, kind="stable"))
-    for cluster in empty:
+    for _ in empty:
         for point in far:
             if squared[point] == 0:  # fewer distinct points than clusters
                 break
             if members[labels[point]] > 1:
                 members[labels[point]] -= 1
-                labels[point] = cluster
+                taken.append(point)
                 break
-    rows.move(labels)
+    if taken:
+        rows.relabel(np.array(taken), empty[: len(taken)])

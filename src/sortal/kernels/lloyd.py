@@ -3,12 +3,15 @@
 Rows may lie in a memory map: they are read block by block and never copied whole.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.kernels.lloyd_bounds import Bounds, bounds_if_they_pay
+from sortal.kernels.lloyd_cells import cells_if_they_pay
 from sortal.kernels.lloyd_panels import assign_block, block_rows, pack_centers, read_block
-from sortal.kernels.threads import map_blocks, n_threads
+from sortal.kernels.threads import map_blocks
 
 __all__ = ["DenseRows", "nearest_center", "nearest_labels", "squared_to_center"]
 
@@ -31,7 +34,7 @@ def nearest_labels(x: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"
     labels = np.empty(len(x), np.int32)
 
     def assign(rows: slice) -> None:
-        labels[rows] = assign_block(read_block(x, rows), packed)
+        assign_block(read_block(x, rows), packed, labels[rows])
 
     for _ in map_blocks(assign, len(x), block_rows(x)):
         pass
@@ -42,76 +45,92 @@ def squared_to_center(
     x: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
     """The squared distance of each row to the center of its label, by differences in float64."""
-    from sortal.kernels.lloyd_loops import squared_to_own
-
     squared = np.empty(len(x))
     wide = centers.astype(np.float64)
 
     def measure(rows: slice) -> None:
-        squared_to_own(read_block(x, rows), wide, labels[rows], squared[rows])
+        squared[rows] = _squared_in_block(read_block(x, rows), wide, labels[rows])
 
     for _ in map_blocks(measure, len(x), block_rows(x)):
         pass
     return squared
 
 
+def _squared_in_block(block: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    from sortal.kernels.lloyd_loops import squared_to_own
+
+    squared = np.empty(len(block))
+    squared_to_own(block, centers, labels, squared)
+    return squared
+
+
 class DenseRows:
-    """Rows on their way through Lloyd's algorithm: nearest centers, and the running sums of each cluster.
+    """Rows on their way through Lloyd's algorithm: nearest centers, and the sums of each cluster.
 
     Sums are in float64, of differences from `origin` (a huge offset would eat their digits), and are updated
     for the rows whose label changed. `total` is the weighted sum of squares, `variance` the mean variance of
-    the columns.
+    the columns. Of a row, its label is all that is kept (4 bytes), unless bounds or boxes pay.
     """
 
     def __init__(
         self, x: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | None, origin: np.ndarray, k: int
     ) -> None:
-        self.x, self.origin, self.k = x, origin, k
-        self.weights = np.ones(1) if weights is None else weights
-        self.step = 0 if weights is None else 1
-        self.labels = np.full(len(x), -1, np.int32)
-        width = x.shape[1] + 2  # the numbers, the weight, the rows that have one
-        self._sums, self._lost = np.zeros((k, width)), np.zeros((k, width))
+        self.x, self.weights, self.origin, self.k = x, weights, origin, k
         self.total, self.variance = self._moments()
         self._centers: np.ndarray | None = None  # of the last assignment
         self._bounds: Bounds | None = None
+        self._cells = cells_if_they_pay(x, weights, origin, k)
+        self._forget_sums()
+        if self._cells is not None:
+            self._labels = None
 
-    def assign(self, centers: Float[np.ndarray, "k d"]) -> Int[np.ndarray, " n"]:
-        """The nearest center of each row; by bounds where few pairs remain to be looked at."""
-        if self._centers is not None and self._bounds is None:
-            self._bounds = bounds_if_they_pay(self.x, self.labels, self._centers, centers)
-        self._centers = centers
+    def step(self, centers: Float[np.ndarray, "k d"]) -> int:
+        """Every row goes to its nearest center; how many labels changed."""
+        before, self._centers = self._centers, centers
+        if self._cells is not None:
+            self._sums, changed = self._cells.assign(centers)
+            return changed
+        if before is not None and self._bounds is None:
+            self._bounds = bounds_if_they_pay(self.x, self.labels, before, centers)
         if self._bounds is None:
-            return nearest_labels(self.x, centers)
-        labels, pays = self._bounds.assign(self.labels, centers)
-        if not pays:
+            packed = pack_centers(centers, self.x.dtype)
+            return self._move(lambda rows, block, labels: assign_block(block, packed, labels))
+        changed = self._move(self._bounds.begin(centers), self._bounds.block)
+        if not self._bounds.pay():
             self._bounds = None
-        return labels
+        return changed
 
-    def squared(
-        self, centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]
-    ) -> Float[np.ndarray, " n"]:
-        return squared_to_center(self.x, centers, labels)
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        if self._labels is None:  # boxes keep them in an order of their own
+            assert self._centers is not None
+            return nearest_labels(self.x, self._centers)
+        return self._labels
 
-    def move(self, labels: Int[np.ndarray, " n"]) -> int:
-        """Take `labels` for the labels now; how many differ from before."""
-        from sortal.kernels.lloyd_loops import move_rows
+    def relabel(self, rows: Int[np.ndarray, " r"], clusters: Int[np.ndarray, " r"]) -> None:
+        """Rows go to other clusters, until the next step."""
+        labels = self.labels.copy()
+        labels[rows] = clusters
+        if self._cells is not None:
+            self._forget_sums()
+        if self._bounds is not None:
+            self._bounds.forget(rows)
+        self._move(lambda rows, block, own: np.copyto(own, labels[rows]))
+        if self._cells is not None:
+            self._labels = None
 
-        blocks = [(rows, np.flatnonzero(labels[rows] != self.labels[rows])) for rows in self._blocks()]
-        blocks = [(rows, changed) for rows, changed in blocks if changed.size]
+    def squared(self, centers: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " n"]:
+        return squared_to_center(self.x, centers, self.labels)
 
-        def update(clusters: slice) -> None:
-            for rows, changed in blocks:
-                move_rows(
-                    read_block(self.x, rows), changed, self._weights(rows), self.step, self.origin,
-                    self.labels[rows], labels[rows], clusters.start, clusters.stop, self._sums, self._lost,
-                )  # fmt: skip
+    def cost(self, centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]) -> float:
+        """The weighted sum of squared distances, by differences."""
+        wide = centers.astype(np.float64)
 
-        for _ in map_blocks(update, self.k, -(-self.k // n_threads())):
-            pass
-        for rows, changed in blocks:
-            self.labels[rows][changed] = labels[rows][changed]
-        return sum(len(changed) for _, changed in blocks)
+        def measure(rows: slice) -> float:
+            squared = _squared_in_block(read_block(self.x, rows), wide, labels[rows])
+            return float(squared.sum() if self.weights is None else self.weights[rows] @ squared)
+
+        return sum(map_blocks(measure, len(self.x), block_rows(self.x)))
 
     @property
     def sums(self) -> np.ndarray:
@@ -127,12 +146,36 @@ class DenseRows:
         """Rows with a weight above 0, exactly."""
         return self._sums[:, -1]
 
-    def _blocks(self) -> list[slice]:
-        block = block_rows(self.x)
-        return [slice(at, min(at + block, len(self.x))) for at in range(0, len(self.x), block)]
+    def _forget_sums(self) -> None:
+        width = self.x.shape[1] + 2  # the numbers, the weight, the rows that have one
+        self._sums, self._lost = np.zeros((self.k, width)), np.zeros((self.k, width))
+        self._labels = np.full(len(self.x), -1, np.int32)
 
-    def _weights(self, rows: slice) -> np.ndarray:
-        return self.weights[rows] if self.step else self.weights
+    def _move(self, assign: Callable[[slice, np.ndarray, np.ndarray], object], block: int = 0) -> int:
+        """`assign(rows, block, labels)` writes the labels of some rows, and the sums follow.
+
+        Sums are updated in the order of the blocks, while threads are at the next ones.
+        """
+        from sortal.kernels.lloyd_loops import move_rows
+
+        def part(rows: slice) -> tuple[slice, np.ndarray, np.ndarray]:
+            before = self._labels[rows].copy()
+            assign(rows, read_block(self.x, rows), self._labels[rows])
+            changed = np.flatnonzero(before != self._labels[rows])
+            return rows, changed, before[changed]
+
+        n_changed = 0
+        for rows, changed, before in map_blocks(part, len(self.x), block or block_rows(self.x)):
+            move_rows(
+                read_block(self.x, rows), changed, *self._weighing(rows), self.origin,
+                before, self._labels[rows], self._sums, self._lost,
+            )  # fmt: skip
+            n_changed += len(changed)
+        return n_changed
+
+    def _weighing(self, rows: slice) -> tuple[np.ndarray, int]:
+        """Weights, and how far it is from one to the next."""
+        return (np.ones(1), 0) if self.weights is None else (self.weights[rows], 1)
 
     def _moments(self) -> tuple[float, float]:
         from sortal.kernels.lloyd_loops import moments
@@ -140,7 +183,7 @@ class DenseRows:
         def measure(rows: slice) -> tuple[float, np.ndarray, np.ndarray]:
             totals, squares = np.zeros(self.x.shape[1]), np.zeros(self.x.shape[1])
             block = read_block(self.x, rows)
-            total = moments(block, self._weights(rows), self.step, self.origin, totals, squares)
+            total = moments(block, *self._weighing(rows), self.origin, totals, squares)
             return total, totals, squares
 
         n = len(self.x)

@@ -1,9 +1,10 @@
 """When bounds pay, and the bounds: Lloyd's assignment where groups are separated."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, read_block, settle
-from sortal.kernels.threads import map_blocks
+from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, settle
 
 __all__ = ["Bounds", "bounds_if_they_pay", "group_of_centers"]
 
@@ -37,7 +38,8 @@ def bounds_if_they_pay(
     n_sample = max(1, min(SAMPLE, len(x) // 64))
     sample = np.arange(0, len(x), -(-len(x) // n_sample))
     groups = group_of_centers(new, len(x))
-    share = _share_to_look_at(x[sample], labels[sample], old, new, groups)
+    parts = np.array_split(sample, -(-len(sample) // 64))  # distances of few rows at a time, 1 MB less
+    share = float(np.mean([_share_to_look_at(x[part], labels[part], old, new, groups) for part in parts]))
     if not _pays(share, x.shape[1], len(new), int(groups.max()) + 1, margin=0.5):
         return None
     return Bounds(x, labels, old, groups)
@@ -79,47 +81,47 @@ class Bounds:
     """Bounds of every row to its own center and to each group of others, from one assignment to the next."""
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, centers: np.ndarray, groups: np.ndarray) -> None:
-        self.x, self.groups, self.centers = x, groups, centers
+        self.groups, self.centers, self.labels = groups, centers, labels
         self.n_groups = int(groups.max()) + 1
-        self.labels = labels.copy()
         self.upper = np.full(len(x), np.inf, x.dtype)
         # Block by block, so that the bounds to one group lie together: they are moved in vectors.
         self.block = max(1024, BLOCK // x.shape[1] // 64 * 64)
         sizes = [min(self.block, len(x) - at) for at in range(0, len(x), self.block)]
         self.lower = [np.zeros((self.n_groups, size), x.dtype) for size in sizes]
+        self.dimension = x.shape[1]
 
-    def assign(self, labels: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, bool]:
-        """The nearest center of each row, and whether bounds are worth their upkeep.
-
-        `labels` are those of now: rows that somebody relabelled since lose their bounds.
-        """
+    def begin(self, centers: np.ndarray) -> Callable[[slice, np.ndarray, np.ndarray], None]:
+        """What finds the nearest center of the rows of a block, given their labels until now."""
         from sortal.kernels.lloyd_bounds_loops import assign_bounded
 
-        self._forget(np.flatnonzero(labels != self.labels), labels)
         packed, names, first = _pack_groups(centers, self.groups)
         number = self.upper.dtype.type
         packing = packed.origin, packed.panels, packed.norms, names, number(packed.most), number(packed.slack)
         shift, group_shift = self._shifts(centers)
         self.centers = centers
-        is_new = bool(np.isinf(self.upper[0]))
+        self._is_new = bool(np.isinf(self.upper).all())
+        self._looked: list[int] = []
 
-        def assign(rows: slice) -> int:
-            block = read_block(self.x, rows)
+        def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> None:
             looked = assign_bounded(
                 block, centers, packing, first, self.groups, shift, group_shift,
-                self.labels[rows], self.upper[rows], self.lower[rows.start // self.block],
+                labels, self.upper[rows], self.lower[rows.start // self.block],
             )  # fmt: skip
-            settle(block, packed.centers, self.labels[rows])
-            return int(looked)
+            settle(block, packed.centers, labels)
+            self._looked.append(int(looked))
 
-        looked = sum(map_blocks(assign, len(self.x), self.block))
-        share = looked / (len(self.x) * self.n_groups)
-        pays = is_new or _pays(share, self.x.shape[1], len(centers), self.n_groups, margin=1.3)
-        return self.labels.copy(), pays
+        return assign
 
-    def _forget(self, touched: np.ndarray, labels: np.ndarray) -> None:
-        self.labels[touched], self.upper[touched] = labels[touched], np.inf
-        for row in touched:
+    def pay(self) -> bool:
+        """Whether the last assignment was worth the upkeep of bounds."""
+        share = sum(self._looked) / (len(self.upper) * self.n_groups)
+        k = len(self.centers)
+        return self._is_new or _pays(share, self.dimension, k, self.n_groups, margin=1.3)
+
+    def forget(self, rows: np.ndarray) -> None:
+        """Somebody else relabels these rows: their bounds say nothing more."""
+        self.upper[rows] = np.inf
+        for row in rows:
             self.lower[row // self.block][:, row % self.block] = 0
 
     def _shifts(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

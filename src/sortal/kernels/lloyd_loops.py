@@ -131,19 +131,17 @@ def add_row(row, origin, weight, sums, lost):
 
 @compiled
 @no_type_check
-def move_rows(x, changed, weights, step, origin, old, new, first, last, sums, lost):
-    """The `changed` rows leave the sums of their old cluster and join the new, of clusters first..last.
+def move_rows(x, changed, weights, step, origin, old, new, sums, lost):
+    """The `changed` rows leave the sums of their `old` cluster (one each; -1: none) for that of all rows' `new`.
 
-    Weight i is weights[i * step]. Whoever shares the clusters out among threads changes no bit: a cluster's
-    rows come in their own order.
+    Weight i is weights[i * step].
     """
-    for i in changed:
-        a, b = old[i], new[i]
+    for t in range(len(changed)):
+        i = changed[t]
         weight = weights[i * step]
-        if first <= a < last:
-            add_row(x[i], origin, -weight, sums[a], lost[a])
-        if first <= b < last:
-            add_row(x[i], origin, weight, sums[b], lost[b])
+        if old[t] >= 0:
+            add_row(x[i], origin, -weight, sums[old[t]], lost[old[t]])
+        add_row(x[i], origin, weight, sums[new[i]], lost[new[i]])
 
 
 @compiled

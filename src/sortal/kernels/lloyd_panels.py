@@ -53,13 +53,12 @@ def read_block(x: np.ndarray, rows: slice) -> np.ndarray:
     return block
 
 
-def assign_block(x: np.ndarray, packed: PackedCenters) -> np.ndarray:
+def assign_block(x: np.ndarray, packed: PackedCenters, labels: np.ndarray) -> None:
+    """labels (int32) = the nearest center of each row, as float64 brute force finds it."""
     from sortal.kernels.lloyd_loops import assign_rows
 
-    labels = np.empty(len(x), np.int32)
     assign_rows(x, packed.origin, packed.panels, packed.norms, packed.most, packed.slack, labels)
     settle(x, packed.centers, labels)
-    return labels
 
 
 def settle(x: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> None:
@@ -69,7 +68,9 @@ def settle(x: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> None:
         return
     if x.dtype == np.float32 and len(rows) > 64:  # many: the same scores in float64 leave few of them
         wide = read_block(x[rows].astype(np.float64), slice(None))
-        labels[rows] = assign_block(wide, pack_centers(centers, wide.dtype))
+        settled = np.empty(len(rows), np.int32)
+        assign_block(wide, pack_centers(centers, wide.dtype), settled)
+        labels[rows] = settled
         return
     from scipy.spatial.distance import cdist
 

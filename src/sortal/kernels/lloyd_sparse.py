@@ -63,30 +63,37 @@ class SparseRows:
     def __init__(self, x: Any, weights: Float[np.ndarray, " n"] | None, k: int) -> None:
         n, d = x.shape
         self.x, self.k, self.origin = x, k, np.zeros(d)
-        self.weights = np.ones(n) if weights is None else weights
+        self.weights = weights
         self.labels = np.full(n, -1, np.int32)
-        self.total = float(self.weights @ _squared_norms(x))
+        squares = _squared_norms(x)
+        self.total = float(squares.sum() if weights is None else weights @ squares)
         mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
         self.variance = float(np.mean(np.asarray(_square(x).mean(axis=0)).ravel() - mean**2))
 
-    def assign(self, centers: Float[np.ndarray, "k d"]) -> Int[np.ndarray, " n"]:
-        return nearest_labels_sparse(self.x, centers)
+    def step(self, centers: Float[np.ndarray, "k d"]) -> int:
+        before = self.labels
+        self.labels = nearest_labels_sparse(self.x, centers)
+        self._sum()
+        return int(np.count_nonzero(self.labels != before))
 
-    def squared(
-        self, centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]
-    ) -> Float[np.ndarray, " n"]:
-        return squared_to_center_sparse(self.x, centers, labels)
+    def relabel(self, rows: Int[np.ndarray, " r"], clusters: Int[np.ndarray, " r"]) -> None:
+        self.labels[rows] = clusters
+        self._sum()
 
-    def move(self, labels: Int[np.ndarray, " n"]) -> int:
-        """Take `labels` for the labels now; how many differ from before."""
-        n = len(labels)
-        members = csr_matrix((self.weights, (labels, np.arange(n))), shape=(self.k, n))
+    def squared(self, centers: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " n"]:
+        return squared_to_center_sparse(self.x, centers, self.labels)
+
+    def cost(self, centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]) -> float:
+        squared = squared_to_center_sparse(self.x, centers, labels)
+        return float(squared.sum() if self.weights is None else self.weights @ squared)
+
+    def _sum(self) -> None:
+        n = len(self.labels)
+        weights = np.ones(n) if self.weights is None else self.weights
+        members = csr_matrix((weights, (self.labels, np.arange(n))), shape=(self.k, n))
         self.sums = np.asarray((members @ self.x).toarray(), dtype=np.float64)
-        self.mass = np.bincount(labels, self.weights, self.k)
-        self.n_rows = np.bincount(labels[self.weights > 0], minlength=self.k)
-        n_changed = int(np.count_nonzero(labels != self.labels))
-        self.labels = labels.copy()
-        return n_changed
+        self.mass = np.bincount(self.labels, weights, self.k)
+        self.n_rows = np.bincount(self.labels[weights > 0], minlength=self.k)
 
 
 def _square(x: Any) -> Any:
