@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["PackedCenters", "assign_block", "block_rows", "pack_centers", "read_block", "settle"]
 
-BLOCK = 2**20  # numbers: 4 MB of float32, small beside what a thread needs and long beside its start
+BLOCK = 2**19  # numbers: 2 MB of float32, small beside what a thread needs and long beside its start
 
 
 @dataclass(frozen=True)
