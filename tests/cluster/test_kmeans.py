@@ -1,3 +1,8 @@
+import signal
+import subprocess
+import sys
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -8,9 +13,11 @@ from sklearn.cluster import KMeans as Peer
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 from sortal.cluster import KMeans, center_margins, kmeans, matched_accuracy
 from sortal.errors import InputError
+from sortal.kernels import n_threads
 
 WORKED = np.array([[2.0, 3], [3, 3], [6, 5], [8, 8]])
 
@@ -265,3 +272,66 @@ def test_integers_are_taken_as_float64():
 def test_what_kmeans_cannot_take_is_said(x, start, more, message):
     with pytest.raises(InputError, match=message):
         kmeans(x, start, **more)
+
+
+INTERRUPTED = """
+import sys, threading, time
+import numpy as np
+from sortal.cluster import KMeans, kmeans
+from sortal.kernels import n_threads
+
+x = np.random.default_rng(0).normal(size=(200_000, {d})).astype(np.float32)
+before = n_threads()
+kmeans(x[:9000], x[:50], max_iter=2)  # compiled by now
+try:
+    print("ready", flush=True)
+    for _ in range(1000):
+        KMeans(200, init=x[:200], max_iter=10_000, tol=0).fit(x)
+except KeyboardInterrupt:
+    told = time.time()
+assert n_threads() == before, "the limit on BLAS was not given back"
+assert threading.active_count() == 1, "a thread was left"
+assert kmeans(x[:9000], x[:50], max_iter=2).n_iter == 2
+print(told)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [3, 32])  # boxes; tiles and bounds
+def test_ctrl_c_ends_a_long_fit_and_breaks_nothing(d):
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED.format(d=d)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(1.0)
+    asked = time.time()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    # About a second where cores are free; the rest is for cores that others use too.
+    assert float(out) - asked < 10
+
+
+def test_a_limit_of_threadpoolctl_holds(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    x = make_blobs(30_000, 40, centers=5, random_state=0)[0]
+    seen = set()
+    with threadpool_limits(1):
+        kmeans(x, x[:5], max_iter=3, callback=lambda step: seen.add(threading.active_count()))
+        assert n_threads() == 1
+    assert seen == {threading.active_count()}
+
+
+def test_boxes_change_no_bit_with_the_number_of_threads(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(60_000, 2)).astype(np.float32)
+    results = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        results.append(kmeans(x, x[:40], max_iter=30, tol=0.0))
+    assert np.array_equal(results[0].centers, results[1].centers)
+    assert np.array_equal(results[0].labels, results[1].labels)
+    assert results[0].history == results[1].history

@@ -98,7 +98,7 @@ def descend(
         history.append(step)
         report(step)
         stopped = _why_stop(step, allowed, stalls) or ("max_iter" if n_iter >= max_iter else "")
-    labels = rows.labels
+    labels = rows.close()
     inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
     return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)

@@ -80,15 +80,18 @@ class DenseRows:
         self._centers: np.ndarray | None = None  # of the last assignment
         self._bounds: Bounds | None = None
         self._cells = cells_if_they_pay(x, weights, origin, k)
-        self._forget_sums()
-        if self._cells is not None:
-            self._labels = None
+        self._labels: np.ndarray | None = None  # boxes keep them in an order of their own
+        width = x.shape[1] + 2  # the numbers, the weight, the rows that have one
+        self._sums, self._lost = np.zeros((k, width)), np.zeros((k, width))
+        if self._cells is None:
+            self._forget()
 
     def step(self, centers: Float[np.ndarray, "k d"]) -> int:
         """Every row goes to its nearest center; how many labels changed."""
         before, self._centers = self._centers, centers
         if self._cells is not None:
             self._sums, changed = self._cells.assign(centers)
+            self._lost = np.zeros_like(self._sums)
             return changed
         if before is not None and self._bounds is None:
             self._bounds = bounds_if_they_pay(self.x, self.labels, before, centers)
@@ -102,17 +105,22 @@ class DenseRows:
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
-        if self._labels is None:  # boxes keep them in an order of their own
+        if self._labels is None:
             assert self._centers is not None
             return nearest_labels(self.x, self._centers)
         return self._labels
+
+    def close(self) -> Int[np.ndarray, " n"]:
+        """The labels; what was kept to find them faster is given back."""
+        self._cells = self._bounds = None
+        return self.labels
 
     def relabel(self, rows: Int[np.ndarray, " r"], clusters: Int[np.ndarray, " r"]) -> None:
         """Rows go to other clusters, until the next step."""
         labels = self.labels.copy()
         labels[rows] = clusters
         if self._cells is not None:
-            self._forget_sums()
+            self._forget()
         if self._bounds is not None:
             self._bounds.forget(rows)
         self._move(lambda rows, block, own: np.copyto(own, labels[rows]))
@@ -146,9 +154,8 @@ class DenseRows:
         """Rows with a weight above 0, exactly."""
         return self._sums[:, -1]
 
-    def _forget_sums(self) -> None:
-        width = self.x.shape[1] + 2  # the numbers, the weight, the rows that have one
-        self._sums, self._lost = np.zeros((self.k, width)), np.zeros((self.k, width))
+    def _forget(self) -> None:
+        self._sums, self._lost = np.zeros_like(self._sums), np.zeros_like(self._lost)
         self._labels = np.full(len(self.x), -1, np.int32)
 
     def _move(self, assign: Callable[[slice, np.ndarray, np.ndarray], object], block: int = 0) -> int:
@@ -158,17 +165,19 @@ class DenseRows:
         """
         from sortal.kernels.lloyd_loops import move_rows
 
+        labels = self.labels
+
         def part(rows: slice) -> tuple[slice, np.ndarray, np.ndarray]:
-            before = self._labels[rows].copy()
-            assign(rows, read_block(self.x, rows), self._labels[rows])
-            changed = np.flatnonzero(before != self._labels[rows])
+            before = labels[rows].copy()
+            assign(rows, read_block(self.x, rows), labels[rows])
+            changed = np.flatnonzero(before != labels[rows])
             return rows, changed, before[changed]
 
         n_changed = 0
         for rows, changed, before in map_blocks(part, len(self.x), block or block_rows(self.x)):
             move_rows(
                 read_block(self.x, rows), changed, *self._weighing(rows), self.origin,
-                before, self._labels[rows], self._sums, self._lost,
+                before, labels[rows], self._sums, self._lost,
             )  # fmt: skip
             n_changed += len(changed)
         return n_changed

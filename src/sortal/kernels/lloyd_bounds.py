@@ -11,6 +11,7 @@ __all__ = ["Bounds", "bounds_if_they_pay", "group_of_centers"]
 GROUP = 20  # centers
 MOST_BYTES = 2**28
 SAMPLE = 512  # rows
+LEAST_NS = 1e6  # an iteration: a sample costs as much
 BLOCK = 2**18  # numbers: rows are gathered from a cache
 
 
@@ -35,6 +36,8 @@ def bounds_if_they_pay(
     The share of pairs that bounds cannot spare decides, not the share of labels that change: of overlapping
     groups few labels change, and still nearly every row has two centers nearly as near as one another.
     """
+    if len(x) * _every(x.shape[1], len(new)) < LEAST_NS:
+        return None
     n_sample = max(1, min(SAMPLE, len(x) // 64))
     sample = np.arange(0, len(x), -(-len(x) // n_sample))
     groups = group_of_centers(new, len(x))
@@ -47,9 +50,13 @@ def bounds_if_they_pay(
 
 def _pays(share: float, d: int, k: int, n_groups: int, margin: float) -> bool:
     """Nanoseconds a row, fitted to n = 60,000 to 1,000,000, d = 2 to 784, k = 10 to 256 on one core."""
-    every = 0.01 * k * (d + 4) + 0.4 * d
     a_pair = 25 + 0.0125 * (k / n_groups) * (d + 6) + 0.6 * d
-    return 5 + n_groups * (1 + share * a_pair) < margin * every
+    return 5 + n_groups * (1 + share * a_pair) < margin * _every(d, k)
+
+
+def _every(d: int, k: int) -> float:
+    """Nanoseconds a row to look at every center."""
+    return 0.01 * k * (d + 4) + 0.4 * d
 
 
 @np.errstate(all="ignore")  # an estimate only

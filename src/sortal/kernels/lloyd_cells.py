@@ -66,8 +66,10 @@ class Cells:
             place_rows(read_block(x, rows), some, leaf[rows], place, self.columns, self.weights)
 
     def assign(self, centers: np.ndarray) -> tuple[np.ndarray, int]:
-        """The sums of each cluster (differences from the origin, weight, rows that have one), and how many
-        labels changed."""
+        """The sums of each cluster, and how many labels changed.
+
+        A row of the sums: differences from the origin, weight, rows that have one.
+        """
         from sortal.kernels.lloyd_cells_loops import filter_cells
 
         wide = centers.astype(np.float64)

@@ -1,8 +1,8 @@
 """Lloyd's assignment in few dimensions: whole boxes of points at once, compiled.
 
-Source: Kanungo et al. 2002 (the filtering algorithm), Pelleg and Moore 1999. Where we differ: the tree is cut by
-the medians of a sample, points lie in the order of its leaves, and a box that stays with its center is not
-walked again.
+Source: Kanungo et al. 2002 (the filtering algorithm), Pelleg and Moore 1999. Where we differ: the tree is cut
+by the medians of a sample, points lie in the order of its leaves, and a box that stays with its center is
+not walked again.
 """
 
 from typing import no_type_check

@@ -85,7 +85,9 @@ def assign_rows(x, origin, packed, norms, most, slack, labels):
         labels[at : min(at + lanes, n)] = index[: min(lanes, n - at)]
 
 
-@compiled(fastmath={"reassoc", "contract"})  # a sum in any order, always the same: in vectors, 2 to 3 times faster
+@compiled(
+    fastmath={"reassoc", "contract"}
+)  # a sum in any order, always the same: in vectors, 2 to 3 times faster
 @no_type_check
 def squared_to_own(x, centers, labels, out):
     """|x[i] - centers[labels[i]]|^2 by differences in float64."""
@@ -123,7 +125,7 @@ def add_row(row, origin, weight, sums, lost):
 @compiled
 @no_type_check
 def move_rows(x, changed, weights, step, origin, old, new, sums, lost):
-    """The `changed` rows leave the sums of their `old` cluster (one each; -1: none) for that of all rows' `new`.
+    """The `changed` rows leave the sums of their `old` cluster (-1: none) for the `new` (of all rows).
 
     Weight i is weights[i * step].
     """
@@ -138,9 +140,9 @@ def move_rows(x, changed, weights, step, origin, old, new, sums, lost):
 @compiled
 @no_type_check
 def moments(x, weights, step, origin, totals, squares):
-    """Fills totals and squares (zeros) with those of the columns of x - origin; the weighted sum of all squares.
+    """Fills totals and squares (zeros) with those of the columns of x - origin.
 
-    Weights are all 1 where `step` is 0.
+    What is returned is the weighted sum of all squares; weights are all 1 where `step` is 0.
     """
     d = x.shape[1]
     weighted = np.zeros(d)

@@ -28,16 +28,15 @@ def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None 
 
     k, d = centers.shape
     wide = centers.astype(np.float64)
-    origin = wide.mean(axis=0).astype(dtype)  # a huge offset would cost the product its digits
+    origin = (wide.sum(axis=0) / k).astype(dtype)  # a huge offset would cost the product its digits
     moved = (centers.astype(dtype) - origin).astype(dtype)
-    if order is None:
-        order = np.concatenate([np.arange(k), np.full(-k % PANEL, -1)])
-    there = order >= 0
-    panels = np.zeros((len(order), d), dtype)
-    panels[there] = -2 * moved[order[there]]
-    norms = np.full(len(order), np.inf, dtype)
-    norms[there] = np.einsum("kd,kd->k", moved.astype(np.float64), moved.astype(np.float64))[order[there]]
-    flat = np.ascontiguousarray(panels.reshape(-1, PANEL, d).transpose(0, 2, 1)).ravel()
+    squares = np.einsum("kd,kd->k", moved, moved, dtype=np.float64)
+    n_places = -(-k // PANEL) * PANEL if order is None else len(order)
+    panels, norms = np.zeros((n_places, d), dtype), np.full(n_places, np.inf, dtype)
+    there = slice(k) if order is None else order >= 0
+    which = slice(k) if order is None else order[there]
+    panels[there], norms[there] = -2 * moved[which], squares[which]
+    flat = panels.reshape(-1, PANEL, d).transpose(0, 2, 1).ravel()
     slack = (8 + 2 * d**0.5) * float(np.finfo(dtype).eps)
     return PackedCenters(wide, origin, flat, norms, float(norms[there].max()), slack)
 

@@ -76,6 +76,9 @@ class SparseRows:
         self._sum()
         return int(np.count_nonzero(self.labels != before))
 
+    def close(self) -> Int[np.ndarray, " n"]:
+        return self.labels
+
     def relabel(self, rows: Int[np.ndarray, " r"], clusters: Int[np.ndarray, " r"]) -> None:
         self.labels[rows] = clusters
         self._sum()

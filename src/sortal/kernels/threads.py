@@ -26,7 +26,7 @@ def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T
     At most two results a thread wait to be taken, so memory does not grow with `n`.
     """
     blocks = [slice(at, min(at + block, n)) for at in range(0, n, block)]
-    workers = min(n_threads(), len(blocks))
+    workers = min(n_threads(), len(blocks)) if len(blocks) > 1 else 1
     with one_blas_thread():
         if workers <= 1:
             yield from map(function, blocks)
