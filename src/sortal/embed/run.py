@@ -7,11 +7,9 @@ neither waits for the other. A few batches are in memory at a time, whatever the
 import contextlib
 import hashlib
 import os
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +20,7 @@ from sortal.arrays import Vectors
 from sortal.data import TRANSIENT_KINDS, Found, Refused, Source, decode_image, prepare
 from sortal.embed.encoder import Encoder
 from sortal.errors import Unreadable
+from sortal.interrupt import held_interrupt
 from sortal.kernels import n_threads
 from sortal.store import Batch, NewFile, NewItem, NewQuarantine, NewVectors, Store
 
@@ -92,7 +91,7 @@ def embed(
     """
     writer = _Writer(store, source_id, encoder_id)
     load = _Loader(source, encoder, writer.has_vector)
-    with _held_interrupt() as interrupted:
+    with held_interrupt() as interrupted:
         with contextlib.closing(_chunks(load, todo, encoder.batch)) as chunks:
             for chunk in chunks:
                 _embed_chunk(chunk, encoder, writer)
@@ -262,26 +261,3 @@ def _chunks(load: _Loader, todo: Sequence[Found], size: int) -> Generator[list[_
             yield chunk
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _held_interrupt() -> Iterator[Callable[[], bool]]:
-    """While inside, the first Ctrl-C only makes the yielded function answer True; the second raises.
-
-    Signals belong to the main thread; elsewhere nothing is changed.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def on_signal(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
