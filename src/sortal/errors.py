@@ -6,12 +6,22 @@
     │   └── Unreadable  one item cannot be read; it goes to quarantine and the run goes on
     ├── FetchError      weights cannot be fetched: no network, or it broke off
     ├── StoreError      a pile cannot be opened, locked, read or written
+    ├── Diverged        a training's loss became NaN or infinite
     └── MissingExtra    an optional part is not installed (also an ImportError)
 
 Every message is one line: the argument or file, the rule, what came, the way out.
 """
 
-__all__ = ["DataError", "FetchError", "InputError", "MissingExtra", "SortalError", "StoreError", "Unreadable"]
+__all__ = [
+    "DataError",
+    "Diverged",
+    "FetchError",
+    "InputError",
+    "MissingExtra",
+    "SortalError",
+    "StoreError",
+    "Unreadable",
+]
 
 
 class SortalError(Exception):
@@ -40,6 +50,14 @@ class FetchError(SortalError):
 
 class StoreError(SortalError):
     """A pile cannot be opened, locked, read or written."""
+
+
+class Diverged(SortalError):
+    """A training's loss became NaN or infinite at `step`. The network holds its last good weights again."""
+
+    def __init__(self, step: int, message: str) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class MissingExtra(SortalError, ImportError):
