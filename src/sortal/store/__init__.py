@@ -18,7 +18,7 @@ from sortal.store.records import (
     SourceRow,
     Stamp,
 )
-from sortal.store.segments import Segment, SegmentWriter
+from sortal.store.segments import Segment, SegmentWriter, sync_folder
 from sortal.store.store import Store, is_pile
 
 __all__ = [
@@ -48,4 +48,5 @@ __all__ = [
     "effective_labels",
     "is_pile",
     "marks",
+    "sync_folder",
 ]

@@ -1,0 +1,103 @@
+"""How a run went, epoch by epoch: as records, as CSV, as a page that asks nothing of any network."""
+
+import csv
+import html
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+__all__ = ["Epoch", "curve_csv", "curve_page"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch. Shares lie in 0 to 1; figures of validation are None where nothing was held out.
+
+    `clipped` is the share of steps whose gradient was shortened, `clipped_away` the share of all gradient
+    length that this took. `cpu_s` and `wall_s` count the steps, not the validation.
+    """
+
+    epoch: int
+    steps: int
+    lr: float
+    loss: float
+    right: float
+    valid_loss: float | None
+    valid_right: float | None
+    grad_norm: float | None
+    clipped: float | None
+    clipped_away: float | None
+    cpu_s: float
+    wall_s: float
+
+
+def curve_csv(curve: Sequence[Epoch]) -> str:
+    """A line an epoch under a line of names; empty cells where there is no figure."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in curve)
+    return out.getvalue()
+
+
+def curve_page(title: str, facts: Sequence[tuple[str, str]], curve: Sequence[Epoch]) -> str:
+    """One HTML file: facts, the loss, the share of errors and the learning rate as SVG, all numbers below."""
+    plots = [
+        _plot("loss", curve, {"training": "loss", "validation": "valid_loss"}),
+        _plot("share wrong", curve, {"training": "right", "validation": "valid_right"}, lambda y: 1 - y),
+        _plot("learning rate", curve, {"rate": "lr"}),
+    ]
+    rows = "".join(f"<tr><th>{html.escape(a)}<td>{html.escape(b)}" for a, b in facts)
+    return _PAGE.format(
+        title=html.escape(title), facts=rows, plots="".join(plots), csv=html.escape(curve_csv(curve))
+    )
+
+
+def _plot(
+    name: str, curve: Sequence[Epoch], lines: dict[str, str], of: Callable[[float], float] = lambda y: y
+) -> str:
+    series = {
+        label: [
+            (epoch.epoch, of(y))
+            for epoch in curve
+            if (y := getattr(epoch, key)) is not None and abs(y) < 1e30
+        ]
+        for label, key in lines.items()
+    }
+    points = [point for line in series.values() for point in line]
+    if not points:
+        return ""
+    first, last = min(x for x, _ in points), max(x for x, _ in points)
+    top = max(y for _, y in points) or 1.0
+    drawn = ""
+    for i, (label, line) in enumerate(series.items()):
+        at = [(45 + 340 * (x - first) / max(last - first, 1), 170 - 150 * y / top) for x, y in line]
+        if not at:
+            continue
+        marks = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+        drawn += f'<polyline class="s{i}" points="{marks}"/>'
+        drawn += "".join(f'<circle class="s{i}" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in at)
+        drawn += f'<text class="s{i}" x="{390}" y="{30 + 16 * i}">{label} {line[-1][1]:.3g}</text>'
+    return (
+        f'<figure><svg viewBox="0 0 520 195" role="img" aria-label="{name} by epoch">'
+        f'<path d="M45 20V170H385"/>{drawn}<text x="2" y="24">{top:.3g}</text><text x="30" y="174">0</text>'
+        f'<text x="45" y="188">{first}</text><text x="375" y="188">{last}</text></svg>'
+        f"<figcaption>{name} by epoch</figcaption></figure>"
+    )
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }}
+svg {{ width: 32em; max-width: 100% }} path {{ fill: none; stroke: #999 }} text {{ font-size: 11px }}
+polyline {{ fill: none; stroke-width: 1.5 }} figure {{ display: inline-block; margin: 0 1em 1em 0 }}
+polyline.s0, circle.s0 {{ stroke: #1769aa }} polyline.s1, circle.s1 {{ stroke: #c2410c }}
+text.s0 {{ fill: #1769aa }} text.s1 {{ fill: #c2410c }} circle {{ fill: none }}
+th {{ text-align: left; padding-right: 1em }}
+</style>
+<h1>{title}</h1><table>{facts}</table>
+{plots}
+<details><summary>all numbers</summary><pre>{csv}</pre></details>
+</html>
+"""

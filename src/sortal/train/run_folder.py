@@ -1,0 +1,83 @@
+"""The folder of a run: what was asked, how it went, what came out.
+
+plan.json             the resolved settings; a later run with others is refused
+curve.csv curve.html  one line an epoch, and the same as plots
+checkpoints/          see checkpoint.py
+weights.safetensors   the best weights, once the run has ended
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, nn
+
+from sortal.errors import DataError, InputError, StoreError
+from sortal.train.curve import Epoch, curve_csv, curve_page
+from sortal.whole import write_whole
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self._facts: list[tuple[str, str]] = []
+
+    def claim(self, settings: Mapping[str, Any], net: nn.Module, device: str) -> None:
+        """Make the folder this run's. `InputError` where it is another's, naming what differs."""
+        shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
+        asked = json.loads(json.dumps({**settings, "net": type(net).__name__, "shapes": shapes}))
+        stands = self._settings()
+        if stands is None:
+            made = {"device": device, "torch": version("torch"), "sortal": version("sortal")}
+            self._write("plan.json", json.dumps({**asked, "made_with": made}, indent=1) + "\n")
+        elif differs := _difference(stands, asked):
+            raise InputError(
+                f"folder {self.path} holds a run with other settings ({differs}); choose another folder, or "
+                "remove this one."
+            )
+        plan = asked["plan"]
+        self._facts = [("network", asked["net"]), ("device", device)]
+        self._facts += [(name, str(value)) for name, value in plan.items() if value is not None]
+
+    def write_curve(self, curve: Sequence[Epoch]) -> None:
+        self._write("curve.csv", curve_csv(curve))
+        self._write("curve.html", curve_page(f"Training {self.path.name}", self._facts, curve))
+
+    def write_weights(self, weights: Mapping[str, Tensor]) -> None:
+        plain = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+        write_whole(self.path / "weights.safetensors", safetensors.torch.save(plain))
+
+    def _settings(self) -> dict[str, Any] | None:
+        path = self.path / "plan.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as e:
+            raise DataError(f"{path} must be the settings of a run; {e}. Choose another folder.") from e
+        return found
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise StoreError(f"{self.path} cannot be made: {e.strerror}; choose another place.") from e
+        write_whole(self.path / name, text.encode())
+
+
+def _difference(stands: Mapping[str, Any], asked: Mapping[str, Any], where: str = "") -> str | None:
+    """The first setting that is not the same, as `plan.epochs: 3, now 5`."""
+    for name, value in asked.items():
+        before = stands.get(name)
+        if before == value:
+            continue
+        if isinstance(before, dict) and isinstance(value, dict):
+            return _difference(before, value, f"{where}{name}.") or f"{where}{name}"
+        return f"{where}{name}: {str(before)[:60]}, now {str(value)[:60]}"
+    return None
