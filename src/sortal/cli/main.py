@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "naming",
     "train": "train",
     "predict": "predict",
+    "recipe": "recipe",
     "cluster": "cluster",
     "quantize": "quantize",
     "arch": "arch",

@@ -1,0 +1,89 @@
+"""sortal recipe"""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sortal.train.curve import Epoch
+
+NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of sortal.train.recipes
+
+
+@click.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.option(
+    "--data", type=click.Path(), help="The folder that holds the data.  [default for --smoke: digits]"
+)
+@click.option("--smoke", is_flag=True, help="Seconds on few images: shows that it runs, reaches no goal.")
+@click.option("--epochs", type=click.IntRange(1), help="Another number of epochs, as a time budget.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same weights on CPU.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--into", type=click.Path(), help="A folder for curve, checkpoints and weights; goes on there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def recipe(
+    name: str,
+    data: str | None,
+    smoke: bool,
+    epochs: int | None,
+    seed: int,
+    device: str,
+    into: str | None,
+    as_json: bool,
+) -> None:
+    """Train a published recipe and test it against its goal.
+
+    Killed or stopped, the same command with the same --into goes on where it was.
+
+    \b
+    sortal recipe lenet5-mnist --data data/ --into runs/lenet
+    sortal recipe resnet20-cifar10 --smoke
+    """
+    from dataclasses import replace
+
+    from sortal.cli.output import print_json, progress
+    from sortal.train import recipes
+
+    asked = recipes.RECIPES[name]()
+    if smoke:
+        asked = recipes.smoke(asked)
+    plan = replace(asked.plan, seed=seed, epochs=epochs or asked.plan.epochs)
+    asked = replace(asked, plan=plan)
+    if data is None and not smoke:
+        raise click.UsageError("--data is needed: the folder that holds the data; or try --smoke.")
+    try:
+        from sortal.train.run_recipe import run_recipe
+    except ImportError as e:
+        from sortal.errors import MissingExtra
+
+        raise MissingExtra("sortal recipe", "nets") from e
+
+    with progress() as shown:
+        found = run_recipe(
+            asked, data, device=device, folder=into, progress=shown,
+            on_epoch=lambda epoch: shown.say(epoch_line(epoch, plan.epochs)),
+        )  # fmt: skip
+    if as_json:
+        print_json(found.as_json())
+        return
+    click.echo(f"{found.recipe}: {found.trained.stopped}, {found.cpu_s:,.0f} CPU-s, {found.wall_s:,.0f} s")
+    if found.before is not None:
+        click.echo(f"as it came: {found.before:.2%} of {found.n_test:,} test images right")
+    verdict = "" if found.goal is None else f"; goal {found.goal:.2%}, "
+    if found.goal is not None:
+        verdict += "reached" if found.right >= found.goal else "not reached"
+    click.echo(
+        f"{found.right:.2%} of {found.n_test:,} test images right, {1 - found.right:.2%} wrong{verdict}"
+    )
+    if into:
+        click.echo(f"curve: {into}/curve.html, curve.csv; weights: {into}/weights.safetensors")
+
+
+def epoch_line(epoch: "Epoch", n_epochs: int) -> str:
+    """One epoch as a line of the live curve."""
+    parts = [f"epoch {epoch.epoch} of {n_epochs}", f"loss {epoch.loss:.4f}", f"right {epoch.right:.2%}"]
+    if epoch.valid_right is not None:
+        parts.append(f"held out {epoch.valid_right:.2%}")
+    if epoch.clipped:
+        parts.append(f"{epoch.clipped:.0%} of steps clipped, by {epoch.clipped_away:.0%} of their length")
+    return ", ".join([*parts, f"rate {epoch.lr:.2g}", f"{epoch.cpu_s:.1f} CPU-s"])
