@@ -57,7 +57,7 @@ class ImageBatches:
             raise InputError(f"batches need a size and an image; got {batch_size} and {len(images)} images.")
         self._n, self._batch_size, self._seed = len(images), batch_size, seed
         self._device = torch.device(device)
-        pixels = torch.from_numpy(np.ascontiguousarray(images.pixels.transpose(0, 3, 1, 2)))
+        pixels = torch.from_numpy(np.require(images.pixels.transpose(0, 3, 1, 2), requirements=["C", "W"]))
         labels = torch.from_numpy(images.labels)
         at = self._device if _fits(pixels, self._device) else torch.device("cpu")
         self._pixels, self._labels = pixels.to(at), labels.to(at)
