@@ -11,7 +11,7 @@ from sortal.train.augment import Augment
 from sortal.train.normalize import Normalize
 from sortal.train.plan import Plan
 
-__all__ = ["RECIPES", "Recipe", "lenet5_mnist", "resnet20_cifar10", "resnet20_finetune", "smoke"]
+__all__ = ["RECIPES", "Recipe", "lenet5_mnist", "resnet20_cifar10", "resnet20_finetune", "smoke", "within"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,12 @@ def smoke(recipe: Recipe) -> Recipe:
     return replace(
         recipe, name=f"{recipe.name} (smoke)", plan=plan, batch_size=32, n_train=512, n_test=256, goal=None
     )
+
+
+def within(recipe: Recipe, epochs: int) -> Recipe:
+    """The same in another number of epochs, a budget: at most a fifth of them warms up."""
+    warmup = min(recipe.plan.warmup_epochs, epochs / 5)
+    return replace(recipe, plan=replace(recipe.plan, epochs=epochs, warmup_epochs=warmup))
 
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
