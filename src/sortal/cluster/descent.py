@@ -1,7 +1,8 @@
 """Lloyd's descent, from a start to where no label changes: what k-means and spherical k-means share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from scipy.sparse import issparse
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
-from sortal.kernels import DenseRows, SparseRows
+from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small
 
-__all__ = ["KMeansResult", "KMeansStep", "check_start", "checked_weights", "descend"]
+__all__ = ["KMeansResult", "KMeansStep", "block_of_rows", "check_start", "checked_weights", "descend"]
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,18 @@ def descend(
     max_iter: int,
     tol: float,
     callback: Callable[[KMeansStep], object] | None,
-    place: Callable[[np.ndarray], np.ndarray],
+    place: Callable[[np.ndarray], np.ndarray] | None = None,
+    block: BlockOfRows | None = None,
 ) -> KMeansResult:
-    """Lloyd's iterations. `place` puts the means where centers may be.
+    """Lloyd's iterations. `place` puts the means where centers may be; without it they stay.
 
-    No step holds n x k numbers: labels and, where they pay, bounds are all that is kept of a row.
+    No step holds n x k numbers: labels and, where they pay, bounds are all that is kept of a row. A `block`
+    of the rows, if they are few, is made once for all starts.
     """
+    if block is not None and place is None:
+        found = _descend_block(block, centers, max_iter, tol, callback)
+        if found is not None:
+            return found
     k = len(centers)
     origin = centers.mean(axis=0, dtype=np.float64)
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
@@ -86,7 +93,8 @@ def descend(
     while not stopped:
         n_iter += 1
         _fill_empty(rows, centers)
-        previous, centers = centers, place(_means(rows, centers))
+        previous, centers = centers, _means(rows, centers)
+        centers = centers if place is None else place(centers)
         n_changed = rows.step(centers)
         shift = float(((centers.astype(np.float64) - previous) ** 2).sum())
         step = KMeansStep(_inertia(rows, centers), n_changed, shift)
@@ -102,6 +110,25 @@ def descend(
     inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
     return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)
+
+
+def block_of_rows(x: Any, weights: np.ndarray | None, k: int, max_iter: int) -> BlockOfRows | None:
+    """The rows for `descend`, where they are few and dense."""
+    return None if issparse(x) or max_iter < 1 else block_if_small(x, weights, k, max_iter)
+
+
+def _descend_block(
+    block: BlockOfRows, start: np.ndarray, max_iter: int, tol: float, callback: Any
+) -> KMeansResult | None:
+    found = block.descend(start, max_iter, tol)
+    if found is None:
+        return None
+    history = [KMeansStep(cost, int(changed), shift) for cost, changed, shift in found.history.tolist()]
+    for step in history if callback else ():
+        callback(step)
+    n_iter = min(found.n_iter + (found.stopped == "labels"), max_iter)
+    settled = _settled(history, found.inertia)
+    return KMeansResult(found.labels, found.centers, found.inertia, n_iter, settled, found.stopped)
 
 
 def _why_stop(step: KMeansStep, allowed: float, stalls: int) -> str:
@@ -121,9 +148,9 @@ def _inertia(rows: Any, centers: np.ndarray) -> float:
 
 def _settled(history: list[KMeansStep], inertia: float) -> tuple[KMeansStep, ...]:
     """The history with the last cost taken by differences; earlier ones differ by rounding of sums only."""
-    costs = [step.inertia for step in history[:-1]] + [inertia]
-    never_rising = np.maximum.accumulate(costs[::-1])[::-1]
-    return tuple(replace(step, inertia=float(cost)) for step, cost in zip(history, never_rising))
+    costs = accumulate([inertia] + [step.inertia for step in history[-2::-1]], max)
+    steps = [KMeansStep(cost, step.n_changed, step.shift) for step, cost in zip(reversed(history), costs)]
+    return tuple(reversed(steps))
 
 
 def _means(rows: Any, centers: np.ndarray) -> np.ndarray:
