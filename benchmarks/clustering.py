@@ -350,9 +350,9 @@ def timed(fit: Callable[[], Any]) -> list[Any]:
 
 
 def cut(data: Data) -> Data:
-    """Some rows and centers: enough to load the loops that the whole will need, too few to leave memory behind.
+    """Some rows and centers: enough to load the loops of the whole, too few to leave memory behind.
 
-    At 300 rows those of k-means in few dimensions are not reached: .1 s and 5 MB of compiled code would count.
+    At 300 rows those of k-means in few dimensions are not reached: .1 s and 5 MB of code would count.
     """
     n = min(10_000, len(data["x"]) // 5, max(300, 2**18 // data["x"].shape[1]))
     k = min(50, len(data.get("start", data.get("rows", range(5)))))

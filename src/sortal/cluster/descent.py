@@ -1,7 +1,7 @@
 """Lloyd's descent, from a start to where no label changes: what k-means and spherical k-means share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -109,7 +109,9 @@ def descend(
     labels = rows.close()
     inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
-    return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)
+    costs = _settled([step.inertia for step in history], inertia)
+    settled = tuple(replace(step, inertia=cost) for step, cost in zip(history, costs))
+    return KMeansResult(labels, centers, inertia, n_iter, settled, stopped)
 
 
 def block_of_rows(x: Any, weights: np.ndarray | None, k: int, max_iter: int) -> BlockOfRows | None:
@@ -123,12 +125,12 @@ def _descend_block(
     found = block.descend(start, max_iter, tol)
     if found is None:
         return None
-    history = [KMeansStep(cost, int(changed), shift) for cost, changed, shift in found.history.tolist()]
-    for step in history if callback else ():
-        callback(step)
+    costs, changed, shifts = found.history.T.tolist()
+    for each in zip(costs, map(int, changed), shifts) if callback else ():
+        callback(KMeansStep(*each))
+    history = tuple(map(KMeansStep, _settled(costs, found.inertia), map(int, changed), shifts))
     n_iter = min(found.n_iter + (found.stopped == "labels"), max_iter)
-    settled = _settled(history, found.inertia)
-    return KMeansResult(found.labels, found.centers, found.inertia, n_iter, settled, found.stopped)
+    return KMeansResult(found.labels, found.centers, found.inertia, n_iter, history, found.stopped)
 
 
 def _why_stop(step: KMeansStep, allowed: float, stalls: int) -> str:
@@ -146,11 +148,9 @@ def _inertia(rows: Any, centers: np.ndarray) -> float:
     return float(rows.total + (seen * (rows.mass[:, None] * seen - 2 * rows.sums)).sum())
 
 
-def _settled(history: list[KMeansStep], inertia: float) -> tuple[KMeansStep, ...]:
-    """The history with the last cost taken by differences; earlier ones differ by rounding of sums only."""
-    costs = accumulate([inertia] + [step.inertia for step in history[-2::-1]], max)
-    steps = [KMeansStep(cost, step.n_changed, step.shift) for step, cost in zip(reversed(history), costs)]
-    return tuple(reversed(steps))
+def _settled(costs: list[float], inertia: float) -> list[float]:
+    """The costs with the last taken by differences; earlier ones differ by rounding of sums only."""
+    return [*accumulate([inertia, *costs[-2::-1]], max)][::-1]
 
 
 def _means(rows: Any, centers: np.ndarray) -> np.ndarray:

@@ -176,14 +176,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KMeans":
         """Find the centers: the best of `n_init` starts. `y` is ignored."""
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            accept_large_sparse=False,
-            ensure_all_finite=False,  # `refuse_nonfinite` names the place
-        )
+        X = self._checked_type(X)
         self._check_parameters(X.shape[0])
         refuse_overflow("X", refuse_nonfinite("X", X))
         X = self._prepared(X)
@@ -198,6 +191,23 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             best = min(runs, key=lambda run: run.inertia)
         self._keep(best)
         return self
+
+    def _checked_type(self, X: Any) -> Any:
+        """X as scikit-learn validates it, its numbers apart: `refuse_nonfinite` names the place."""
+        if type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32):
+            # Nothing to convert and no names of columns: `validate_data` takes 50 microseconds to see it.
+            self.n_features_in_ = X.shape[1]
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
+            return X
+        return validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            accept_large_sparse=False,
+            ensure_all_finite=False,
+        )
 
     def _run(
         self, X: Any, weights: np.ndarray | None, rng: Any, descend: Callable[..., KMeansResult]

@@ -40,10 +40,8 @@ def check_count(name: str, value: Any) -> None:
 
 def refuse_overflow(name: str, *arrays: Any) -> None:
     """`InputError` unless all numbers are finite and so are sums of squares of their differences."""
-    low, high = (
-        float(np.min([x.min() for x in arrays])),
-        float(np.max([x.max() for x in arrays])),
-    )
+    ends = [float(end) for x in arrays for end in (x.min(), x.max())]
+    low, high = (math.nan, math.nan) if any(map(math.isnan, ends)) else (min(ends), max(ends))
     if not high - low <= MOST_SPAN:
         raise InputError(
             f"{name} must be finite, and its squared distances too: values may span {MOST_SPAN:g}; "

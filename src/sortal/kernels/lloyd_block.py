@@ -33,17 +33,11 @@ class BlockOfRows:
     """Rows laid out for the loops once, for as many starts as come."""
 
     def __init__(self, x: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | None) -> None:
-        from sortal.kernels.lloyd_block_loops import fill_tiles
-        from sortal.kernels.lloyd_loops import moments
+        from sortal.kernels.lloyd_block_loops import lay_out
 
         self._x = read_block(x, slice(None))
         self._weights = (np.ones(1), 0) if weights is None else (weights, 1)
-        n, d = x.shape
-        self._origin = np.asarray(self._x.mean(axis=0, dtype=np.float64), x.dtype)
-        totals, squares = np.zeros(d), np.zeros(d)
-        self._total = moments(self._x, *self._weights, self._origin, totals, squares)
-        self._variance = float(np.mean(squares / n - (totals / n) ** 2))
-        self._tiles = fill_tiles(self._x, self._origin)
+        *self._tiles, self._origin, self._total, self._variance = lay_out(self._x, *self._weights)
 
     def descend(self, centers: Float[np.ndarray, "k d"], max_iter: int, tol: float) -> BlockDescent | None:
         """Lloyd's iterations; None if a cluster runs empty on the way: somebody must fill it."""

@@ -5,19 +5,41 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.lloyd_loops import add_row, aligned, fill_tile, pack_panels, squared_to_own, sweep_tile
+from sortal.kernels.lloyd_loops import (
+    add_row,
+    aligned,
+    fill_tile,
+    moments,
+    pack_panels,
+    squared_to_own,
+    sweep_tile,
+)
 from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, tile_norms
 
-__all__ = ["STOPPED", "descend_block", "fill_tiles"]
+__all__ = ["STOPPED", "descend_block", "lay_out"]
 
 STOPPED = ("", "tol", "labels", "rounding", "max_iter")  # "": a cluster is empty
 
 
 @compiled
 @no_type_check
-def fill_tiles(x, origin):
-    """All rows as tiles, the last one filled up with the last row; and the squared norm of each."""
+def lay_out(x, weights, step):
+    """All rows as tiles, seen from their mean: tiles, the squared norm of each row, the mean, and moments.
+
+    The last tile is filled up with the last row. Moments: the weighted sum of all squares, and the mean
+    variance of the columns.
+    """
     n, d = x.shape
+    totals, squares, zero = np.zeros(d), np.zeros(d), np.zeros(d)
+    moments(x, np.ones(1), 0, zero, totals, squares)
+    origin = np.empty(d, x.dtype)
+    for j in range(d):
+        origin[j] = totals[j] / n
+    totals[:], squares[:] = 0, 0
+    total = moments(x, weights, step, origin.astype(np.float64), totals, squares)
+    variance = 0.0
+    for j in range(d):
+        variance += (squares[j] / n - (totals[j] / n) ** 2) / d
     lanes = TILE_BYTES // x.itemsize
     n_tiles = -(-n // lanes)
     tiles, norms = aligned(n_tiles * d * lanes, x), aligned(n_tiles * lanes, x)
@@ -28,7 +50,7 @@ def fill_tiles(x, origin):
         tile = tiles[t * d * lanes : (t + 1) * d * lanes]
         fill_tile(x, rows, origin, tile, lanes)
         tile_norms(tile, d, norms[t * lanes : (t + 1) * lanes])
-    return tiles, norms
+    return tiles, norms, origin, total, variance
 
 
 @compiled
