@@ -84,9 +84,9 @@ def descend(
     k = len(centers)
     origin = centers.mean(axis=0, dtype=np.float64)
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
-    allowed = tol * rows.variance if tol else 0.0
     report = callback or (lambda step: None)
     n_changed = rows.step(centers)
+    allowed = tol * rows.variance if tol else 0.0
     history = [KMeansStep(_inertia(rows, centers), n_changed, 0.0)]
     n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
     report(history[0])
