@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.kernels.lloyd_bounds import LEAST_NS, nanoseconds
-from sortal.kernels.lloyd_cells import LEAST_ROWS
+from sortal.kernels.lloyd_cells import LEAST_ROWS, MOST_D
 from sortal.kernels.lloyd_panels import BLOCK, read_block
 
 __all__ = ["BlockDescent", "BlockOfRows", "block_if_small"]
@@ -58,4 +58,4 @@ class BlockOfRows:
 def block_if_small(x: np.ndarray, weights: np.ndarray | None, k: int, max_iter: int) -> BlockOfRows | None:
     n, d = x.shape
     cheap = n * nanoseconds(d, k) < LEAST_NS and x.size <= BLOCK and max_iter <= MOST_ITERATIONS
-    return BlockOfRows(x, weights) if cheap and (d > 4 or n < LEAST_ROWS) else None
+    return BlockOfRows(x, weights) if cheap and (d > MOST_D or n < LEAST_ROWS) else None
