@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
 from sortal.cluster import KMeans, center_margins, kmeans, matched_accuracy
+from sortal.cluster.descent import block_of_rows, descend
 from sortal.errors import InputError
 from sortal.kernels import n_threads
 
@@ -335,3 +336,41 @@ def test_boxes_change_no_bit_with_the_number_of_threads(monkeypatch):
     assert np.array_equal(results[0].centers, results[1].centers)
     assert np.array_equal(results[0].labels, results[1].labels)
     assert results[0].history == results[1].history
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("n", "d", "k"), [(1, 1, 1), (7, 3, 7), (300, 2, 3), (257, 17, 9), (40, 700, 5), (999, 16, 13)]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_few_rows_go_as_many_do(n, d, k, dtype, weighted):
+    """Both paths: one compiled call, and step by step. Groups lie apart: no rounding decides."""
+    rng = np.random.default_rng(n)
+    middles = rng.normal(scale=9, size=(k, d))
+    x = (1e3 + middles[np.arange(n) % k] + rng.normal(size=(n, d))).astype(dtype)
+    weights = rng.integers(0, 3, n) + (np.arange(n) < 2 * k) * 1.0 if weighted else None
+    block = block_of_rows(x, weights, k, 50)
+    assert block is not None
+    one = descend(x, x[:k], weights, 50, 0.0, None, block=block)
+    other = descend(x, x[:k], weights, 50, 0.0, None)
+    assert np.array_equal(one.labels, other.labels)
+    assert (one.n_iter, one.stopped) == (other.n_iter, other.stopped)
+    # float32 of 1e3 leaves differences of 1e-4.
+    np.testing.assert_allclose(one.centers, other.centers, rtol=1e-6)
+    np.testing.assert_allclose(one.inertia_history, other.inertia_history, rtol=1e-5, atol=1e-3)
+
+
+def test_few_rows_with_an_empty_cluster_or_a_callback():
+    x = np.array([[0.0], [1], [10], [11]])
+    found = kmeans(x, np.array([[0.0], [10], [500]]))
+    assert len(set(found.labels.tolist())) == 3
+    seen = []
+    assert kmeans(x, x[:2], callback=seen.append).n_iter == kmeans(x, x[:2]).n_iter
+    assert len(seen) == len(kmeans(x, x[:2]).history)
+
+
+def test_names_of_columns_are_forgotten_with_an_array():
+    pandas = pytest.importorskip("pandas")
+    x = np.random.default_rng(0).random((20, 2))
+    model = KMeans(2, random_state=0).fit(pandas.DataFrame(x, columns=["a", "b"]))
+    assert not hasattr(model.fit(x), "feature_names_in_")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from scipy.sparse import issparse
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
-from sortal.kernels import DenseRows, SparseRows
+from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small
 
-__all__ = ["KMeansResult", "KMeansStep", "check_start", "checked_weights", "descend"]
+__all__ = ["KMeansResult", "KMeansStep", "block_of_rows", "check_start", "checked_weights", "descend"]
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,32 @@ def descend(
     max_iter: int,
     tol: float,
     callback: Callable[[KMeansStep], object] | None,
-    place: Callable[[np.ndarray], np.ndarray],
+    place: Callable[[np.ndarray], np.ndarray] | None = None,
+    block: BlockOfRows | None = None,
 ) -> KMeansResult:
-    """Lloyd's iterations. `place` puts the means where centers may be.
+    """Lloyd's iterations. `place` puts the means where centers may be; without it they stay.
 
-    No step holds n x k numbers: labels and, where they pay, bounds are all that is kept of a row.
+    No step holds n x k numbers: labels and, where they pay, bounds are all that is kept of a row. A `block`
+    of the rows, if they are few, is made once for all starts.
     """
+    if block is not None and place is None:
+        found = _descend_block(block, centers, max_iter, tol, callback)
+        if found is not None:
+            return found
     k = len(centers)
     origin = centers.mean(axis=0, dtype=np.float64)
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
-    allowed = tol * rows.variance if tol else 0.0
     report = callback or (lambda step: None)
     n_changed = rows.step(centers)
+    allowed = tol * rows.variance if tol else 0.0
     history = [KMeansStep(_inertia(rows, centers), n_changed, 0.0)]
     n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
     report(history[0])
     while not stopped:
         n_iter += 1
         _fill_empty(rows, centers)
-        previous, centers = centers, place(_means(rows, centers))
+        previous, centers = centers, _means(rows, centers)
+        centers = centers if place is None else place(centers)
         n_changed = rows.step(centers)
         shift = float(((centers.astype(np.float64) - previous) ** 2).sum())
         step = KMeansStep(_inertia(rows, centers), n_changed, shift)
@@ -101,7 +109,28 @@ def descend(
     labels = rows.close()
     inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
-    return KMeansResult(labels, centers, inertia, n_iter, _settled(history, inertia), stopped)
+    costs = _settled([step.inertia for step in history], inertia)
+    settled = tuple(replace(step, inertia=cost) for step, cost in zip(history, costs))
+    return KMeansResult(labels, centers, inertia, n_iter, settled, stopped)
+
+
+def block_of_rows(x: Any, weights: np.ndarray | None, k: int, max_iter: int) -> BlockOfRows | None:
+    """The rows for `descend`, where they are few and dense."""
+    return None if issparse(x) or max_iter < 1 else block_if_small(x, weights, k, max_iter)
+
+
+def _descend_block(
+    block: BlockOfRows, start: np.ndarray, max_iter: int, tol: float, callback: Any
+) -> KMeansResult | None:
+    found = block.descend(start, max_iter, tol)
+    if found is None:
+        return None
+    costs, changed, shifts = found.history.T.tolist()
+    for each in zip(costs, map(int, changed), shifts) if callback else ():
+        callback(KMeansStep(*each))
+    history = tuple(map(KMeansStep, _settled(costs, found.inertia), map(int, changed), shifts))
+    n_iter = min(found.n_iter + (found.stopped == "labels"), max_iter)
+    return KMeansResult(found.labels, found.centers, found.inertia, n_iter, history, found.stopped)
 
 
 def _why_stop(step: KMeansStep, allowed: float, stalls: int) -> str:
@@ -119,11 +148,9 @@ def _inertia(rows: Any, centers: np.ndarray) -> float:
     return float(rows.total + (seen * (rows.mass[:, None] * seen - 2 * rows.sums)).sum())
 
 
-def _settled(history: list[KMeansStep], inertia: float) -> tuple[KMeansStep, ...]:
-    """The history with the last cost taken by differences; earlier ones differ by rounding of sums only."""
-    costs = [step.inertia for step in history[:-1]] + [inertia]
-    never_rising = np.maximum.accumulate(costs[::-1])[::-1]
-    return tuple(replace(step, inertia=float(cost)) for step, cost in zip(history, never_rising))
+def _settled(costs: list[float], inertia: float) -> list[float]:
+    """The costs with the last taken by differences; earlier ones differ by rounding of sums only."""
+    return [*accumulate([inertia, *costs[-2::-1]], max)][::-1]
 
 
 def _means(rows: Any, centers: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from sortal.kernels import (
     squared_differences,
 )
 
-__all__ = ["kmeans_parallel", "kmeans_plusplus"]
+__all__ = ["kmeans_parallel", "kmeans_plusplus", "seeds"]
 
 
 def kmeans_plusplus(
@@ -53,10 +53,17 @@ def kmeans_plusplus(
             f"x_squared_norms must have one number for each of the {X.shape[0]} samples; "
             f"got shape {np.shape(x_squared_norms)}."
         )
-    rng = check_random_state(random_state)
+    return seeds(X, int(n_clusters), weights, check_random_state(random_state), n_local_trials)
+
+
+def seeds(
+    X: Any, n_clusters: int, weights: np.ndarray | None, rng: Any, n_local_trials: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`kmeans_plusplus` of rows that have been looked at; `weights` None: all are 1."""
+    n, d = (int(m) for m in X.shape)
+    weights = np.ones(n) if weights is None else weights
     n_trials = n_local_trials or 2 + int(np.log(n_clusters))
     first = _Draw(weights, rng)()
-    n, d = (int(m) for m in X.shape)
     if n * d <= FEW_NUMBERS and n * d * n_clusters * n_trials <= FEW_DIFFERENCES:
         index = _draw_in_turn(X, first, n_clusters, weights, rng, n_trials)
     elif n_trials == 1:
@@ -108,8 +115,7 @@ def kmeans_parallel(
 
 def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarray]:
     X = checked_rows("X", X, or_sparse=True)
-    refuse_nonfinite("X", X)
-    refuse_overflow("X", X)
+    refuse_overflow("X", refuse_nonfinite("X", X))
     n = X.shape[0]
     if not isinstance(n_clusters, Integral) or not 1 <= int(n_clusters) <= n:
         raise InputError(

@@ -122,8 +122,8 @@ class SphericalKMeans(KMeans):
     def _prepared(self, X: Any) -> Any:
         return unit_rows(X)
 
-    def _descend(self, X: Any, start: np.ndarray, weights: np.ndarray | None, callback: Any) -> KMeansResult:
-        return _descend_sphere(X, start, weights, int(self.max_iter), float(self.tol), callback)
+    def _descent(self, X: Any, weights: np.ndarray | None) -> Callable[..., KMeansResult]:
+        return _descend_sphere
 
     def transform(self, X: Any) -> np.ndarray:
         """1 - cosine of each row of X with each center, (n, k)."""

@@ -3,6 +3,7 @@
 from sortal.kernels.density import cosine_density_groups, density_groups, spread_groups
 from sortal.kernels.gram import group_sums, moved_sums, symmetric_group_sums
 from sortal.kernels.lloyd import DenseRows, nearest_center, nearest_labels, squared_to_center
+from sortal.kernels.lloyd_block import BlockOfRows, block_if_small
 from sortal.kernels.lloyd_sparse import SparseRows, nearest_labels_sparse, squared_to_center_sparse
 from sortal.kernels.medoids import (
     Exchanges,
@@ -23,10 +24,12 @@ from sortal.kernels.seeding import draw_in_turn, lower_nearest, near_pairs, squa
 from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
+    "BlockOfRows",
     "DenseRows",
     "Exchanges",
     "NearestTwo",
     "SparseRows",
+    "block_if_small",
     "build_medoids",
     "cosine_density_groups",
     "density_groups",

@@ -3,6 +3,7 @@
 Rows may lie in a memory map: they are read block by block and never copied whole.
 """
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -76,7 +77,7 @@ class DenseRows:
         self, x: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | None, origin: np.ndarray, k: int
     ) -> None:
         self.x, self.weights, self.origin, self.k = x, weights, origin, k
-        self.total, self.variance = self._moments()
+        self.total = self.variance = np.nan  # known after the first step
         self._centers: np.ndarray | None = None  # of the last assignment
         self._bounds: Bounds | None = None
         self._cells = cells_if_they_pay(x, weights, origin, k)
@@ -89,11 +90,13 @@ class DenseRows:
     def step(self, centers: Float[np.ndarray, "k d"]) -> int:
         """Every row goes to its nearest center; how many labels changed."""
         before, self._centers = self._centers, centers
+        if before is None:
+            return self._first_step(centers)
         if self._cells is not None:
             self._sums, changed = self._cells.assign(centers)
             self._lost = np.zeros_like(self._sums)
             return changed
-        if before is not None and self._bounds is None:
+        if self._bounds is None:
             self._bounds = bounds_if_they_pay(self.x, self.labels, before, centers)
         if self._bounds is None:
             packed = pack_centers(centers, self.x.dtype)
@@ -101,6 +104,29 @@ class DenseRows:
         changed = self._move(self._bounds.begin(centers), self._bounds.block)
         if not self._bounds.pay():
             self._bounds = None
+        return changed
+
+    def _first_step(self, centers: np.ndarray) -> int:
+        """Moments are taken of rows that the assignment has just brought into the cache."""
+        parts: dict[int, tuple[float, np.ndarray, np.ndarray]] = {}
+        if self._cells is not None:
+
+            def measure(rows: slice) -> None:
+                parts[rows.start] = self._moments(rows, read_block(self.x, rows))
+
+            deque(map_blocks(measure, len(self.x), block_rows(self.x)), maxlen=0)
+            self._sums, changed = self._cells.assign(centers)
+        else:
+            packed = pack_centers(centers, self.x.dtype)
+
+            def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> None:
+                assign_block(block, packed, labels)
+                parts[rows.start] = self._moments(rows, block)
+
+            changed = self._move(assign)
+        total, totals, squares = (sum(parts[at][i] for at in sorted(parts)) for i in range(3))
+        n = len(self.x)
+        self.total, self.variance = float(total), float(np.mean(squares / n - (totals / n) ** 2))
         return changed
 
     @property
@@ -186,17 +212,9 @@ class DenseRows:
         """Weights, and how far it is from one to the next."""
         return (np.ones(1), 0) if self.weights is None else (self.weights[rows], 1)
 
-    def _moments(self) -> tuple[float, float]:
+    def _moments(self, rows: slice, block: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The weighted sum of squares, and the sums and squares of the columns."""
         from sortal.kernels.lloyd_loops import moments
 
-        def measure(rows: slice) -> tuple[float, np.ndarray, np.ndarray]:
-            totals, squares = np.zeros(self.x.shape[1]), np.zeros(self.x.shape[1])
-            block = read_block(self.x, rows)
-            total = moments(block, *self._weighing(rows), self.origin, totals, squares)
-            return total, totals, squares
-
-        n = len(self.x)
-        parts = list(map_blocks(measure, n, block_rows(self.x)))
-        mean = sum(totals for _, totals, _ in parts) / n
-        spread = sum(squares for _, _, squares in parts) / n - mean**2
-        return sum(total for total, _, _ in parts), float(np.mean(spread))
+        totals, squares = np.zeros(block.shape[1]), np.zeros(block.shape[1])
+        return moments(block, *self._weighing(rows), self.origin, totals, squares), totals, squares

@@ -6,7 +6,7 @@ import numpy as np
 
 from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, settle
 
-__all__ = ["Bounds", "bounds_if_they_pay", "group_of_centers"]
+__all__ = ["LEAST_NS", "Bounds", "bounds_if_they_pay", "group_of_centers", "nanoseconds"]
 
 GROUP = 20  # centers
 MOST_BYTES = 2**28
@@ -36,7 +36,7 @@ def bounds_if_they_pay(
     The share of pairs that bounds cannot spare decides, not the share of labels that change: of overlapping
     groups few labels change, and still nearly every row has two centers nearly as near as one another.
     """
-    if len(x) * _every(x.shape[1], len(new)) < LEAST_NS:
+    if len(x) * nanoseconds(x.shape[1], len(new)) < LEAST_NS:
         return None
     n_sample = max(1, min(SAMPLE, len(x) // 64))
     sample = np.arange(0, len(x), -(-len(x) // n_sample))
@@ -51,10 +51,10 @@ def bounds_if_they_pay(
 def _pays(share: float, d: int, k: int, n_groups: int, margin: float) -> bool:
     """Nanoseconds a row, fitted to n = 60,000 to 1,000,000, d = 2 to 784, k = 10 to 256 on one core."""
     a_pair = 25 + 0.0125 * (k / n_groups) * (d + 6) + 0.6 * d
-    return 5 + n_groups * (1 + share * a_pair) < margin * _every(d, k)
+    return 5 + n_groups * (1 + share * a_pair) < margin * nanoseconds(d, k)
 
 
-def _every(d: int, k: int) -> float:
+def nanoseconds(d: int, k: int) -> float:
     """Nanoseconds a row to look at every center."""
     return 0.01 * k * (d + 4) + 0.4 * d
 

@@ -7,8 +7,10 @@ import numpy as np
 from sortal.kernels.lloyd_panels import block_rows, read_block
 from sortal.kernels.threads import map_blocks
 
-__all__ = ["Cells", "cells_if_they_pay"]
+__all__ = ["LEAST_ROWS", "MOST_D", "Cells", "cells_if_they_pay"]
 
+LEAST_ROWS = 2**13
+MOST_D = 3  # 200,000 rows: 1.2 to 2.9 times faster than tiles; at d = 4 with 256 centers .6 to .7 times
 LEAF = 128  # points; with 64 the plane is no faster, and its tree takes twice the memory
 ROOTS = 16  # parts of the tree that threads share
 MOST_BYTES = 2**28  # of rows, which are copied
@@ -18,7 +20,7 @@ def cells_if_they_pay(
     x: np.ndarray, weights: np.ndarray | None, origin: np.ndarray, k: int
 ) -> "Cells | None":
     n, d = x.shape
-    if not (d <= 4 and 8 <= k < 2**16 - 1 and n >= 2**13 and x.nbytes <= MOST_BYTES):
+    if not (d <= MOST_D and 8 <= k < 2**16 - 1 and n >= LEAST_ROWS and x.nbytes <= MOST_BYTES):
         return None
     return Cells(x, weights, origin)
 

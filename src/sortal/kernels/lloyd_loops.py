@@ -7,7 +7,7 @@ import numpy as np
 from sortal.kernels.compiled import compiled
 from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, sweep, tile_norms, transpose_square
 
-__all__ = ["assign_rows", "moments", "move_rows", "squared_to_own"]
+__all__ = ["assign_rows", "moments", "move_rows", "pack_panels", "squared_to_own"]
 
 SQUARE = 64  # bytes
 
@@ -19,6 +19,28 @@ def aligned(n, like):
     raw = np.empty(n + 64, like.dtype)
     skip = (-(raw.ctypes.data // like.itemsize)) % (64 // like.itemsize)
     return raw[skip : skip + n]
+
+
+@compiled
+@no_type_check
+def pack_panels(centers, order, origin, panels, norms):
+    """-2 (center - origin), as `sweep` reads it, and squared norms; the largest of them.
+
+    Place p holds center order[p]; -1: none, its norm is infinite.
+    """
+    d = centers.shape[1]
+    most = norms.dtype.type(0)
+    for place in range(len(order)):
+        at = place // PANEL * PANEL * d + place % PANEL
+        c = order[place]
+        square = np.inf if c < 0 else 0.0
+        for j in range(d):
+            moved = origin[j] * 0 if c < 0 else centers[c, j] - origin[j]
+            panels[at + j * PANEL] = -2 * moved
+            square += np.float64(moved) * np.float64(moved)
+        norms[place] = square
+        most = most if c < 0 else max(most, norms[place])
+    return most
 
 
 @compiled

@@ -21,24 +21,24 @@ class PackedCenters:
     slack: float  # rounding of a score, in units of |x|^2 + most
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows in float32 is in doubt, and float64 decides
 def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None = None) -> PackedCenters:
-    """`order`: which center stands where (-1: none); None for their own order."""
+    """`order`: which center stands where (-1: none); None for their own order.
+
+    What overflows in float32 is in doubt, and float64 decides.
+    """
+    from sortal.kernels.lloyd_loops import pack_panels
     from sortal.kernels.lloyd_tile import PANEL
 
     k, d = centers.shape
+    if order is None:
+        order = np.full(-(-k // PANEL) * PANEL, -1, np.int32)
+        order[:k] = np.arange(k)
     wide = centers.astype(np.float64)
     origin = (wide.sum(axis=0) / k).astype(dtype)  # a huge offset would cost the product its digits
-    moved = (centers.astype(dtype) - origin).astype(dtype)
-    squares = np.einsum("kd,kd->k", moved, moved, dtype=np.float64)
-    n_places = -(-k // PANEL) * PANEL if order is None else len(order)
-    panels, norms = np.zeros((n_places, d), dtype), np.full(n_places, np.inf, dtype)
-    there = slice(k) if order is None else order >= 0
-    which = slice(k) if order is None else order[there]
-    panels[there], norms[there] = -2 * moved[which], squares[which]
-    flat = panels.reshape(-1, PANEL, d).transpose(0, 2, 1).ravel()
+    panels, norms = np.empty(len(order) * d, dtype), np.empty(len(order), dtype)
+    most = pack_panels(np.ascontiguousarray(centers, dtype), order, origin, panels, norms)
     slack = (8 + 2 * d**0.5) * float(np.finfo(dtype).eps)
-    return PackedCenters(wide, origin, flat, norms, float(norms[there].max()), slack)
+    return PackedCenters(wide, origin, panels, norms, float(most), slack)
 
 
 def block_rows(x: np.ndarray) -> int:

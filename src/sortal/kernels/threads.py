@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 __all__ = ["map_blocks", "n_threads", "one_blas_thread"]
 
@@ -66,30 +66,34 @@ class _SharedLimit:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._held: contextlib.ExitStack | None = None
-        self._blas = sys.maxsize  # threads that BLAS had before we took them
+        self._held: list[tuple[LibController, int]] = []  # a BLAS, and the threads it had before we took them
         self._libraries: tuple[int, ThreadpoolController] | None = None
 
     def enter(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._blas = self._fewest("blas")
-                self._held = contextlib.ExitStack()
-                self._held.enter_context(self._controller().limit(limits=1, user_api="blas"))
+                found = self._controller().lib_controllers
+                self._held = [(blas, blas.num_threads) for blas in found if blas.user_api == "blas"]
+                self._set(1)
             self._users += 1
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._held is not None:
-                self._held.close()
-                self._held = None
+            if self._users == 0:
+                self._set(None)
+
+    def _set(self, n: int | None) -> None:
+        """By hand, since `ThreadpoolController.limit` takes 30 microseconds."""
+        for blas, had in self._held:
+            if had and had != 1:
+                blas.set_num_threads(n or had)
 
     def allowed(self) -> int:
         """The fewest threads that a loaded BLAS or OpenMP may use, our own limit apart."""
         with self._lock:
-            blas = self._blas if self._users else self._fewest("blas")
-            return min(blas, self._fewest("openmp"))
+            held = min((had for _, had in self._held if had), default=sys.maxsize)
+            return min(held if self._users else self._fewest("blas"), self._fewest("openmp"))
 
     def _fewest(self, api: str) -> int:
         libraries = self._controller().lib_controllers
