@@ -224,6 +224,35 @@ def test_a_kernel_that_is_none_is_said_and_the_fit_ends(kind):
     assert len(np.unique(model.labels_)) == 4
 
 
+def test_a_graph_without_a_shift_is_cut_with_a_warning():
+    truth = np.repeat([0, 1], 20)
+    graph = (np.random.default_rng(0).random((40, 40)) < np.where(truth[:, None] == truth, 0.7, 0.05)).astype(
+        float
+    )
+    graph = np.triu(graph, 1) + np.triu(graph, 1).T
+    degree = graph.sum(axis=1)
+    with pytest.warns(UserWarning, match="most negative eigenvalue is about -0.0"):
+        model = KernelKMeans(2, kernel="precomputed", random_state=0).fit(
+            graph / np.outer(degree, degree), sample_weight=degree
+        )
+    assert adjusted_rand_score(truth, model.labels_) == 1
+
+
+@pytest.mark.parametrize("matrix", [-np.eye(30), -np.ones((30, 30)), np.ones((30, 30)) - np.eye(30)])
+def test_squares_that_are_all_negative_end_the_fit_too(matrix):
+    with pytest.warns(UserWarning, match="not positive semi-definite"):
+        model = KernelKMeans(3, kernel="precomputed", random_state=0).fit(matrix)
+    assert (np.diff(model.inertia_history_) < 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gamma", [1, 10, 1e4, 1e8])  # at 10 in float32 the exponent errs by 1e-4
+def test_points_repeated_are_not_distinct_at_any_scale(dtype, gamma):
+    x = np.repeat(np.random.default_rng(0).normal(size=(5, 3)), 40, axis=0).astype(dtype)
+    with pytest.raises(InputError, match="for 5: ask for at most 5"):
+        KernelKMeans(6, gamma=gamma, n_init=3, random_state=0).fit(x)
+
+
 def test_a_kernel_is_not_suspected():
     x = np.random.default_rng(0).normal(size=(800, 3))
     with warnings.catch_warnings():

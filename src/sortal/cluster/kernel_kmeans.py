@@ -225,13 +225,14 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(self.kernel, str) and (self.kernel, gamma) == ("rbf", "auto"):
             gamma, cut_off = auto_gamma(X, int(self.n_clusters))
         kernel = Kernel.over(X, self.kernel, gamma, self.degree, self.coef0)
-        if kernel.may_be_indefinite():
-            _warn_if_indefinite(kernel)
+        shift = _shift_after_warning(kernel) if kernel.may_be_indefinite() else 0.0
         rng = check_random_state(self.random_state)
         best: KernelKMeansResult | None = None
         for run in range(self.n_init):
-            draw = spectral_start if run == 1 or cut_off else kernel_kmeans_plusplus
-            start = draw(kernel, self.n_clusters, weights, rng)
+            if run == 1 or cut_off:
+                start = spectral_start(kernel, self.n_clusters, weights, rng)
+            else:
+                start = kernel_kmeans_plusplus(kernel, self.n_clusters, weights, rng, shift)
             found = kernel_kmeans(
                 kernel,
                 start,
@@ -303,13 +304,16 @@ def _printer() -> Callable[[KernelKMeansStep], None]:
     return report
 
 
-def _warn_if_indefinite(kernel: Kernel) -> None:
+def _shift_after_warning(kernel: Kernel) -> float:
+    """What the diagonal lacks for a kernel that is positive semi-definite."""
     least = least_eigenvalue(kernel)
-    if least < -1e-5 * max(float(np.abs(kernel.diagonal()).max()), np.finfo(np.float64).tiny):
-        warnings.warn(
-            f"the kernel is not positive semi-definite: its most negative eigenvalue is about {least:.3g} "
-            f"(on up to 512 rows). Squared distances may be negative and the fit may end early; add "
-            f"{-least:.3g} to the diagonal, or take another kernel.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if least >= -1e-5 * max(float(np.abs(kernel.diagonal()).max()), np.finfo(np.float64).tiny):
+        return 0.0
+    warnings.warn(
+        f"the kernel is not positive semi-definite: its most negative eigenvalue is about {least:.3g} "
+        f"(on up to 512 rows). Squared distances may be negative and the fit may end early; add "
+        f"{-least:.3g} to the diagonal, or take another kernel.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return -least
