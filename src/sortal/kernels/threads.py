@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 __all__ = ["map_blocks", "n_threads", "one_blas_thread"]
 
@@ -26,7 +26,7 @@ def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T
     At most two results a thread wait to be taken, so memory does not grow with `n`.
     """
     blocks = [slice(at, min(at + block, n)) for at in range(0, n, block)]
-    workers = min(n_threads(), len(blocks))
+    workers = min(n_threads(), len(blocks)) if len(blocks) > 1 else 1
     with one_blas_thread():
         if workers <= 1:
             yield from map(function, blocks)
@@ -45,7 +45,8 @@ def n_threads() -> int:
     """The cores in our affinity mask, fewer where OMP_NUM_THREADS or a limit of threadpoolctl asks for it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return max(1, min(cores, int(asked) if asked.isdigit() else cores, _limit.allowed()))
+    most = max(1, min(cores, int(asked) if asked.isdigit() else cores))
+    return most if most == 1 else max(1, min(most, _limit.allowed()))
 
 
 @contextlib.contextmanager
@@ -63,27 +64,33 @@ def one_blas_thread() -> Iterator[None]:
 
 
 class _SharedLimit:
+    # Counts are set here: threadpoolctl's own `limit` looks at each library three times, and with some five
+    # calls of 80 us a fit to 300 rows spent as much on it as on all else.
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._held: contextlib.ExitStack | None = None
+        self._held: list[tuple[LibController, int]] = []  # what to give back
         self._blas = sys.maxsize  # threads that BLAS had before we took them
         self._libraries: tuple[int, ThreadpoolController] | None = None
 
     def enter(self) -> None:
         with self._lock:
             if self._users == 0:
-                self._blas = self._fewest("blas")
-                self._held = contextlib.ExitStack()
-                self._held.enter_context(self._controller().limit(limits=1, user_api="blas"))
+                counts = self._counts("blas")
+                self._blas = min((count for _, count in counts), default=sys.maxsize)
+                self._held = [(library, count) for library, count in counts if count > 1]
+                for library, _ in self._held:
+                    library.set_num_threads(1)
             self._users += 1
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
-            if self._users == 0 and self._held is not None:
-                self._held.close()
-                self._held = None
+            if self._users == 0:
+                for library, count in self._held:
+                    library.set_num_threads(count)
+                self._held = []
 
     def allowed(self) -> int:
         """The fewest threads that a loaded BLAS or OpenMP may use, our own limit apart."""
@@ -92,9 +99,11 @@ class _SharedLimit:
             return min(blas, self._fewest("openmp"))
 
     def _fewest(self, api: str) -> int:
-        libraries = self._controller().lib_controllers
-        counts = [library.num_threads for library in libraries if library.user_api == api]
-        return min((count for count in counts if count), default=sys.maxsize)
+        return min((count for _, count in self._counts(api)), default=sys.maxsize)
+
+    def _counts(self, api: str) -> list[tuple[LibController, int]]:
+        libraries = [one for one in self._controller().lib_controllers if one.user_api == api]
+        return [(library, count) for library in libraries if (count := library.num_threads)]
 
     def _controller(self) -> ThreadpoolController:
         """Finding the libraries takes 3 ms, so it is done again only after an import may have loaded one."""
