@@ -114,7 +114,7 @@ def _from_graph(model: NearestNeighbors, X: Any, min_samples: Any, sample_weight
     parts = []
     for at in range(0, n, block):
         found = model.radius_neighbors(X if block >= n else X[at : at + block], return_distance=False)
-        counts[at : at + block] = [len(near) for near in found]
+        counts[at : at + block] = np.fromiter(map(len, found), np.int64, len(found))
         if sample_weight is not None:  # summed as scikit-learn does, to the last bit
             mass[at : at + block] = [np.sum(sample_weight[near]) for near in found]
         parts.append(np.concatenate(found, dtype=np.int32, casting="unsafe"))
@@ -258,7 +258,11 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, accept_sparse="csr", ensure_all_finite=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        result = dbscan(X, **self.get_params(), sample_weight=sample_weight)
+        result = dbscan(  # get_params() would take a quarter of the time of 300 rows
+            X, self.eps, min_samples=self.min_samples, metric=self.metric, metric_params=self.metric_params,
+            algorithm=self.algorithm, leaf_size=self.leaf_size, p=self.p, sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+        )  # fmt: skip
         self.labels_, self.core_sample_indices_ = result.labels, result.core_sample_indices
         found = len(self.core_sample_indices_)
         self.components_ = X[self.core_sample_indices_] if found else np.empty((0, X.shape[1]))
