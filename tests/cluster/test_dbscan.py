@@ -21,7 +21,13 @@ from sortal.errors import InputError
 
 
 @pytest.mark.slow
-@parametrize_with_checks([DBSCAN()])
+@parametrize_with_checks(
+    [DBSCAN(), DBSCAN(metric="precomputed")],
+    # It hands 50 x 2 numbers to whatever the metric; scikit-learn's own DBSCAN fails it so, too.
+    expected_failed_checks=lambda one: (
+        {} if one.metric != "precomputed" else {"check_clustering": "not square"}
+    ),
+)
 def test_contract(estimator, check):
     check(estimator)
 
@@ -301,3 +307,15 @@ def test_unused_parameters_change_nothing():
         for algorithm in ("ball_tree", "kd_tree", "brute"):
             got = DBSCAN(eps=0.2, algorithm=algorithm, leaf_size=3, n_jobs=2).fit(X).labels_
             np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_lists_will_do(metric):
+    found = dbscan([[0], [1]], 0.5, sample_weight=[6, 0], min_samples=6, metric=metric)
+    assert found.core_sample_indices.tolist() == [0]
+
+
+@pytest.mark.parametrize("weights", [[2], [2, 3, 4], [[1, 1]]])
+def test_weights_that_are_not_one_a_row_are_refused(weights):
+    with pytest.raises(InputError, match="sample_weight must hold one number for each row of X"):
+        dbscan(np.array([[0.0], [1.0]]), sample_weight=weights)

@@ -17,7 +17,13 @@ EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a seed draws other
 
 
 @pytest.mark.slow
-@parametrize_with_checks([KernelKMeans(n_clusters=3, n_init=2)], expected_failed_checks=lambda _: EXPECTED)
+@parametrize_with_checks(
+    [KernelKMeans(3, n_init=2), KernelKMeans(3, n_init=2, kernel="precomputed")],
+    # check_clustering hands 50 x 2 numbers to whatever the kernel; scikit-learn's own fail it so, too.
+    expected_failed_checks=lambda one: (
+        EXPECTED | ({"check_clustering": "not square"} if one.kernel == "precomputed" else {})
+    ),
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -222,6 +228,35 @@ def test_a_kernel_that_is_none_is_said_and_the_fit_ends(kind):
         model = KernelKMeans(4, random_state=0, **parameters).fit(rows)
     assert (np.diff(model.inertia_history_) < 0).all()
     assert len(np.unique(model.labels_)) == 4
+
+
+def test_a_graph_without_a_shift_is_cut_with_a_warning():
+    truth = np.repeat([0, 1], 20)
+    graph = (np.random.default_rng(0).random((40, 40)) < np.where(truth[:, None] == truth, 0.7, 0.05)).astype(
+        float
+    )
+    graph = np.triu(graph, 1) + np.triu(graph, 1).T
+    degree = graph.sum(axis=1)
+    with pytest.warns(UserWarning, match="most negative eigenvalue is about -0.0"):
+        model = KernelKMeans(2, kernel="precomputed", random_state=0).fit(
+            graph / np.outer(degree, degree), sample_weight=degree
+        )
+    assert adjusted_rand_score(truth, model.labels_) == 1
+
+
+@pytest.mark.parametrize("matrix", [-np.eye(30), -np.ones((30, 30)), np.ones((30, 30)) - np.eye(30)])
+def test_squares_that_are_all_negative_end_the_fit_too(matrix):
+    with pytest.warns(UserWarning, match="not positive semi-definite"):
+        model = KernelKMeans(3, kernel="precomputed", random_state=0).fit(matrix)
+    assert (np.diff(model.inertia_history_) < 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gamma", [1, 10, 1e4, 1e8])  # at 10 in float32 the exponent errs by 1e-4
+def test_points_repeated_are_not_distinct_at_any_scale(dtype, gamma):
+    x = np.repeat(np.random.default_rng(0).normal(size=(5, 3)), 40, axis=0).astype(dtype)
+    with pytest.raises(InputError, match="for 5: ask for at most 5"):
+        KernelKMeans(6, gamma=gamma, n_init=3, random_state=0).fit(x)
 
 
 def test_a_kernel_is_not_suspected():

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.metrics import pairwise_distances
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sortal.cluster import KMedoids, dissimilarity, kmedoids
+from sortal.cluster import KMedoids, clara, dissimilarity, kmedoids
 from sortal.errors import InputError
 
 LINE = np.array([[0.0], [1], [2], [10], [11], [12.5]])
@@ -15,7 +15,17 @@ METHODS = ["fasterpam", "alternate", "clara"]
 
 
 @pytest.mark.slow
-@parametrize_with_checks([KMedoids(n_clusters=3, method=method) for method in METHODS])
+@parametrize_with_checks(
+    [
+        KMedoids(3, method=method, metric=metric)
+        for method in METHODS
+        for metric in ("euclidean", "precomputed")
+    ],
+    # It hands 50 x 2 numbers to whatever the metric, and scikit-learn's own estimators fail it so, too.
+    expected_failed_checks=lambda one: (
+        {} if one.metric != "precomputed" else {"check_clustering": "not square"}
+    ),
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -259,3 +269,16 @@ def test_what_a_callback_raises_ends_the_search():
 
     with pytest.raises(KeyboardInterrupt):
         kmedoids(SOUND, [0, 1], callback=stop)
+
+
+def test_clara_by_small_samples_is_near_the_whole(monkeypatch):
+    """Samples of a tenth of the points; what they miss, the polishing finds."""
+    from sklearn.datasets import make_blobs
+
+    x = make_blobs(4000, 16, centers=8, cluster_std=3.0, random_state=0)[0]
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(clara, "SAMPLE", (400, 0))
+    sampled = KMedoids(8, method="clara", random_state=0).fit(x).inertia_
+    at_random = np.linalg.norm(x[:, None] - x[rng.permutation(4000)[:8]], axis=2).min(axis=1).sum()
+    whole = KMedoids(8, random_state=0).fit(x).inertia_
+    assert whole <= sampled * (1 + 1e-9) <= 1.01 * whole * (1 + 1e-9) < at_random

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sortal.kernels import group_sums, moved_sums, symmetric_group_sums
+from sortal.kernels import gaussians, group_sums, moved_sums, symmetric_group_sums
 
 
 def dense(values, a, b, labels, weights, k):
@@ -70,3 +70,40 @@ def test_symmetric_sums_compute_half_of_the_values():
     n = 2048
     symmetric_group_sums(counted, np.ones((n, 1)), np.zeros(n, np.int32), np.ones(n), 1)
     assert count < 0.6 * n * n
+
+
+def test_few_moved_rows_change_all_sums():
+    rng = np.random.default_rng(2)
+    x, old = rng.normal(size=(5000, 3)).astype(np.float32), rng.integers(0, 4, 5000).astype(np.int32)
+    new = old.copy()
+    new[[0, 17, 4999]] = (old[[0, 17, 4999]] + 1) % 4
+    weights = np.ones(5000)
+    change = group_sums(rbf, x, x, new, weights, 4) - group_sums(rbf, x, x, old, weights, 4)
+    # Sums of some 1,000 numbers of float32, each up to 1.
+    np.testing.assert_allclose(moved_sums(rbf, x, old, new, weights, 4), change, rtol=0, atol=1e-4)
+
+
+def halved(x, dtype):
+    return np.column_stack([x, (x**2).sum(axis=1) / 2]).astype(dtype)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(1, 1, 1), (3, 17, 5), (257, 31, 16), (2, 3, 70_000)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gaussians_are_the_formula(n, m, d, dtype):
+    rng = np.random.default_rng(0)
+    a, b = (np.round(rng.normal(size=(rows, d)) * 8) / 8 * d**-0.5 for rows in (n, m))
+    b[0] = a[0]
+    found = gaussians(halved(a, dtype), halved(b, dtype))
+    exact = np.exp(-((a[:, None] - b) ** 2).sum(axis=2) / 2)
+    assert found.dtype == dtype
+    assert found.max() <= 1 + 1e-15
+    # The exponent is a difference of numbers up to 9 with their rounding, in sums of d products.
+    np.testing.assert_allclose(found, exact, rtol=64 * np.finfo(dtype).eps)
+
+
+def test_exponentials_are_within_1e_7_of_exp_down_to_the_denormals():
+    exponents = np.linspace(0, 87, 500_001).astype(np.float32)
+    found = gaussians(np.zeros((1, 2), np.float32), np.column_stack([0 * exponents, exponents]))[0]
+    np.testing.assert_allclose(found, np.exp(-exponents.astype(np.float64)), rtol=1e-7)
+    beyond = np.array([[0, 88], [0, 1e4], [0, 3e38]], np.float32)
+    assert not gaussians(np.zeros((2, 2), np.float32), beyond).any()

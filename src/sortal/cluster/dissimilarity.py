@@ -10,11 +10,19 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import PAIRWISE_DISTANCE_FUNCTIONS
+from sklearn.utils.validation import check_array, validate_data
 
 from sortal.errors import InputError
 from sortal.kernels import first_flaw, map_blocks
 
-__all__ = ["Dissimilarity", "checked_distances", "checked_symmetric", "free_memory", "refuse_not_finite"]
+__all__ = [
+    "Dissimilarity",
+    "checked_distances",
+    "checked_symmetric",
+    "finite_rows",
+    "free_memory",
+    "refuse_not_finite",
+]
 
 SLACK = 1e-5  # of the largest entry: what rounding may make of a symmetric matrix in float32
 SCIPY_METRICS = (
@@ -70,6 +78,9 @@ class Dissimilarity:
 
         for _ in map_blocks(fill, n, max(16, 2**20 // n)):
             pass
+        if self.origin is not None:  # a product and its mirror image differ by rounding, as they may
+            np.fill_diagonal(distances, 0)
+            return distances
         own = np.einsum("ii->i", distances)  # a view; "russellrao" is truly above 0 there
         own[own <= SLACK * distances.max()] = 0
         return checked_distances(distances, f"the distances by metric={self.metric!r}")
@@ -102,7 +113,7 @@ class Dissimilarity:
             found = _euclidean(a - self.origin, b - self.origin, squared=self.metric == "sqeuclidean")
         else:
             found = pairwise_distances(a, b, metric=self.metric, ensure_all_finite=False, **self.parameters)
-        if not (found >= 0).all() or np.isinf(found).any():
+        if found.size and not (found.min() >= 0 and found.max() < np.inf):  # NaN is neither
             low = np.argwhere(~((found >= 0) & (found < np.inf)))[0]
             raise InputError(
                 f"metric must give a finite number of at least 0 for any two rows; {self.metric!r} gives "
@@ -137,6 +148,7 @@ def checked_distances(distances: np.ndarray, name: str = "precomputed distances"
 def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarray:
     """n x n with contiguous rows, finite, at least `lowest`, symmetric up to 1e-5 of the largest entry."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        refuse_not_finite(name, matrix)
         raise InputError(f"{name} must be square, n x n; got shape {matrix.shape}.")
     if not matrix.flags.c_contiguous:
         matrix = matrix.T if matrix.T.flags.c_contiguous else np.ascontiguousarray(matrix)
@@ -148,13 +160,24 @@ def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarra
         value = matrix[i, j]
         given = "NaN" if np.isnan(value) else "infinity" if np.isinf(value) else f"{value:g}"
         rule = "finite (no NaN, no infinity)" + (" and at least 0" if lowest == 0 else "")
-        raise InputError(f"{name} must be {rule}; got {given} in row {i}, column {j}.")
+        why = ": Negative values in data are no distances" if -np.inf < value < 0 and lowest == 0 else ""
+        raise InputError(f"{name} must be {rule}; got {given} in row {i}, column {j}{why}.")
     if kind == 2:
         raise InputError(
             f"{name} must be symmetric; got {matrix[i, j]:g} in row {i}, column {j} and "
             f"{matrix[j, i]:g} in row {j}, column {i}: take (d + d.T) / 2."
         )
     return matrix
+
+
+def finite_rows(estimator: Any, x: Any, *, reset: bool) -> np.ndarray:
+    """`x` by scikit-learn's rules; `InputError` for NaN or infinity, before its width is looked at."""
+    rows = check_array(
+        x, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"
+    )
+    refuse_not_finite("X", rows)
+    validate_data(estimator, x, reset=reset, skip_check_array=True)
+    return np.asarray(rows)
 
 
 def refuse_not_finite(name: str, x: np.ndarray) -> None:

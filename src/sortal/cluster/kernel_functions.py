@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from sortal.cluster.dissimilarity import checked_symmetric
 from sortal.errors import InputError
-from sortal.kernels import one_blas_thread
+from sortal.kernels import gaussians, one_blas_thread
 
 __all__ = ["KERNELS", "Kernel", "auto_gamma", "least_eigenvalue"]
 
@@ -25,8 +25,8 @@ class Kernel:
     """One kernel over one set of rows.
 
     poly is (gamma x.y + coef0)^degree, rbf is exp(-gamma |x - y|^2), linear is x.y. `rows` are what `values`
-    takes: vectors (seen from their mean for rbf, so that an offset costs no digits), or the numbers of the
-    rows and columns of the matrix `given`.
+    takes: vectors (for rbf seen from their mean, so that an offset costs no digits, scaled, and followed by
+    half of their squared norm), or the numbers of the rows and columns of the matrix `given`.
     """
 
     name: str | Callable[..., Any]
@@ -50,13 +50,13 @@ class Kernel:
         if not (isinstance(name, str) and name == "rbf"):
             return Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
         gamma = auto_gamma(x, 1)[0] if gamma == "auto" else float(gamma)
-        wide = x.mean(axis=0, dtype=np.float64)
-        rows = x - wide
-        reach = gamma * float(np.einsum("nd,nd->n", rows, rows).max())
+        origin = x.mean(axis=0, dtype=np.float64)
+        rows = _seen_from(origin, x, gamma, x.dtype)
+        reach = float(rows[:, -1].max())
         # The exponent is a difference of numbers up to `reach`: what rounding leaves of it must be small.
-        if x.dtype == np.float32 and reach * np.finfo(np.float32).eps < 1e-4:
-            rows = rows.astype(np.float32)
-        return Kernel(name, gamma, degree, coef0, rows, wide, bool(reach * np.finfo(np.float64).eps > 1e-6))
+        if x.dtype == np.float32 and not reach * np.finfo(np.float32).eps < 1e-4:
+            rows = _seen_from(origin, x, gamma, np.float64)
+        return Kernel(name, gamma, degree, coef0, rows, origin, bool(reach * np.finfo(np.float64).eps > 1e-6))
 
     def values(self, a: Any, b: Any) -> Float[np.ndarray, "a b"]:
         """Between each of the rows a and each of the rows b."""
@@ -65,7 +65,9 @@ class Kernel:
         if callable(self.name):
             return np.array([[_called(self.name, p, q) for q in b] for p in a], self.rows.dtype)
         if self.name == "rbf":
-            return self._rbf(a, b)
+            if self.by_differences:
+                return np.asarray(np.exp(-cdist(a[:, :-1], b[:, :-1], "sqeuclidean") / 2))
+            return gaussians(a, b)
         products = a @ b.T
         if self.name == "linear":
             return np.asarray(products)
@@ -89,7 +91,9 @@ class Kernel:
 
     def queries(self, x: np.ndarray) -> np.ndarray:
         """Other vectors as rows for `values`."""
-        return np.asarray(x - self.origin, self.rows.dtype)
+        if isinstance(self.name, str) and self.name == "rbf":
+            return _seen_from(self.origin, x, self.gamma, self.rows.dtype)
+        return np.asarray(x, self.rows.dtype)
 
     def may_be_indefinite(self) -> bool:
         """Whether the formula leaves it open that an eigenvalue is negative."""
@@ -97,18 +101,13 @@ class Kernel:
             return not (self.coef0 >= 0 and self.gamma >= 0 and float(self.degree).is_integer())
         return not (isinstance(self.name, str) and self.name in ("linear", "rbf"))
 
-    def _rbf(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        if self.by_differences:
-            return np.asarray(np.exp(-self.gamma * cdist(a, b, "sqeuclidean")))
-        gamma, kind = self.gamma, self.rows.dtype
-        # Norms as two more columns: the product is the exponent, 2 gamma a.b - gamma |a|^2 - gamma |b|^2.
-        left, right = np.empty((len(a), a.shape[1] + 2), kind), np.empty((len(b), b.shape[1] + 2), kind)
-        np.multiply(a, kind.type(2 * gamma), out=left[:, :-2])
-        left[:, -2], left[:, -1] = -gamma * np.einsum("nd,nd->n", a, a), 1
-        right[:, :-2] = b
-        right[:, -2], right[:, -1] = 1, -gamma * np.einsum("nd,nd->n", b, b)
-        exponent = left @ right.T
-        return np.asarray(np.exp(exponent, out=exponent))
+
+def _seen_from(origin: np.ndarray, x: np.ndarray, gamma: float, kind: Any) -> np.ndarray:
+    """Rows scaled so that rbf is exp(-|a - b|^2 / 2), and half of their squared norm."""
+    rows = np.empty((len(x), x.shape[1] + 1), kind)
+    np.multiply(x - origin, (2 * gamma) ** 0.5, out=rows[:, :-1], casting="same_kind")
+    rows[:, -1] = 0.5 * np.einsum("nd,nd->n", rows[:, :-1], rows[:, :-1], dtype=np.float64)
+    return rows
 
 
 def auto_gamma(x: np.ndarray, n_clusters: int) -> tuple[float, bool]:

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.arrays import Labels, Weights
-from sortal.cluster.dissimilarity import refuse_not_finite
+from sortal.cluster.dissimilarity import finite_rows
 from sortal.cluster.kernel_functions import Kernel, auto_gamma, least_eigenvalue
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
 from sortal.errors import InputError
@@ -218,20 +218,21 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KernelKMeans":
         """Group the rows of X. `y` is ignored."""
-        X = self._rows(X, reset=True)
+        X = finite_rows(self, X, reset=True)
         self._check_parameters(len(X))
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         gamma, cut_off = self.gamma, False
         if isinstance(self.kernel, str) and (self.kernel, gamma) == ("rbf", "auto"):
             gamma, cut_off = auto_gamma(X, int(self.n_clusters))
         kernel = Kernel.over(X, self.kernel, gamma, self.degree, self.coef0)
-        if kernel.may_be_indefinite():
-            _warn_if_indefinite(kernel)
+        shift = _shift_after_warning(kernel) if kernel.may_be_indefinite() else 0.0
         rng = check_random_state(self.random_state)
         best: KernelKMeansResult | None = None
         for run in range(self.n_init):
-            draw = spectral_start if run == 1 or cut_off else kernel_kmeans_plusplus
-            start = draw(kernel, self.n_clusters, weights, rng)
+            if run == 1 or cut_off:
+                start = spectral_start(kernel, self.n_clusters, weights, rng)
+            else:
+                start = kernel_kmeans_plusplus(kernel, self.n_clusters, weights, rng, shift)
             found = kernel_kmeans(
                 kernel,
                 start,
@@ -257,7 +258,7 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> np.ndarray:
         """The nearest mean of each row of X, in the kernel's space. Costs n kernel values a row."""
         check_is_fitted(self)
-        X = self._rows(X, reset=False)
+        X = finite_rows(self, X, reset=False)
         kernel, k = self._kernel, len(self._norms)
         if kernel.given is not None:
             one_hot = np.zeros((X.shape[1], k))
@@ -268,11 +269,6 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         mass = np.bincount(self.labels_, self._weights, k)
         distances = self._norms - 2 * sums / np.where(mass > 0, mass, 1)
         return np.asarray(distances.argmin(axis=1), np.int32)
-
-    def _rows(self, X: Any, reset: bool) -> np.ndarray:
-        X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        refuse_not_finite("X", X)
-        return np.asarray(X)
 
     def _check_parameters(self, n: int) -> None:
         if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
@@ -303,13 +299,16 @@ def _printer() -> Callable[[KernelKMeansStep], None]:
     return report
 
 
-def _warn_if_indefinite(kernel: Kernel) -> None:
+def _shift_after_warning(kernel: Kernel) -> float:
+    """What the diagonal lacks for a kernel that is positive semi-definite."""
     least = least_eigenvalue(kernel)
-    if least < -1e-5 * max(float(np.abs(kernel.diagonal()).max()), np.finfo(np.float64).tiny):
-        warnings.warn(
-            f"the kernel is not positive semi-definite: its most negative eigenvalue is about {least:.3g} "
-            f"(on up to 512 rows). Squared distances may be negative and the fit may end early; add "
-            f"{-least:.3g} to the diagonal, or take another kernel.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if least >= -1e-5 * max(float(np.abs(kernel.diagonal()).max()), np.finfo(np.float64).tiny):
+        return 0.0
+    warnings.warn(
+        f"the kernel is not positive semi-definite: its most negative eigenvalue is about {least:.3g} "
+        f"(on up to 512 rows). Squared distances may be negative and the fit may end early; add "
+        f"{-least:.3g} to the diagonal, or take another kernel.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return -least

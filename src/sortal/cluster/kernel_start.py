@@ -16,18 +16,19 @@ __all__ = ["kernel_kmeans_plusplus", "spectral_start"]
 LANDMARKS = 512
 
 
-def kernel_kmeans_plusplus(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) -> Labels:
+def kernel_kmeans_plusplus(
+    kernel: Kernel, n_clusters: int, weights: Weights, rng: Any, shift: float = 0.0
+) -> Labels:
     """The grouping around k points, each drawn by weight times squared distance in the kernel's space.
 
-    `InputError` where fewer than k points differ there. Costs n k kernel values.
+    `shift` is added to the diagonal: where it lifts the least eigenvalue to 0, squared distances are none
+    below 0, all points are distinct, and at equal weights the order of all groupings by cost stays.
+    `InputError` where fewer than k points differ. Costs n k kernel values.
 
-    Source: Arthur and Vassilvitskii 2007.
+    Source: Arthur and Vassilvitskii 2007; Dhillon, Guan, Kulis 2004, section 4 (the shift).
     """
     n = len(kernel.rows)
     diagonal = kernel.diagonal()
-    # Below this a difference of kernel values is rounding.
-    kind = kernel.values(kernel.rows[:1], kernel.rows[:1]).dtype
-    noise = 16 * float(np.finfo(kind).eps) * float(np.abs(diagonal).max())
     nearest, labels = np.full(n, np.inf), np.zeros(n, np.int32)
     for c in range(n_clusters):
         reach = np.cumsum(weights if c == 0 else weights * nearest)
@@ -39,9 +40,10 @@ def kernel_kmeans_plusplus(kernel: Kernel, n_clusters: int, weights: Weights, rn
             )
         # side="right": a point at distance 0 adds nothing to the sum and is never drawn.
         chosen = int(np.searchsorted(reach, min(rng.uniform(), 1 - 1e-12) * reach[-1], side="right"))
-        squared = diagonal + diagonal[chosen] - 2 * _to_one(kernel, chosen)
+        squared = _squared_to(kernel, chosen, diagonal)
+        if shift > 0:  # an estimate from some rows may be too small: no point is taken for another
+            squared = np.maximum(squared + 2 * shift, 1e-6 * shift)
         squared[chosen] = 0
-        squared = np.where(squared > noise, squared, 0)
         closer = squared < nearest
         labels[closer], nearest[closer] = c, squared[closer]
     return labels
@@ -67,6 +69,8 @@ def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) 
     with one_blas_thread():
         value, vector = np.linalg.eigh(scale[:, None] * among * scale)
     keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))[-n_clusters:]
+    if not keep.size:  # no direction in which squares add up: the shifted kernel has some
+        return kernel_kmeans_plusplus(kernel, n_clusters, weights, rng, -float(value[0]))
     carry = scale[:, None] * vector[:, keep] / (value[keep] if normalised else value[keep] ** 0.5)
     blocks = map_blocks(lambda rows: kernel.values(kernel.rows[rows], landmarks) @ carry, n, 1024)
     embedding = np.concatenate(list(blocks)).astype(np.float64)
@@ -80,7 +84,21 @@ def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) 
     return min(runs, key=lambda run: run.inertia).labels.astype(np.int32)
 
 
-def _to_one(kernel: Kernel, row: int) -> np.ndarray:
+def _squared_to(kernel: Kernel, row: int, diagonal: np.ndarray) -> np.ndarray:
+    """From each row; by differences where the kernel has them, else 0 where it is within rounding of 0."""
     one = kernel.rows[row : row + 1]
-    parts = map_blocks(lambda rows: kernel.values(kernel.rows[rows], one)[:, 0], len(kernel.rows), 4096)
-    return np.concatenate(list(parts)).astype(np.float64)
+    differ = isinstance(kernel.name, str) and kernel.name in ("rbf", "linear")
+
+    def block(part: slice) -> np.ndarray:
+        rows = kernel.rows[part]
+        if not differ:
+            products = kernel.values(rows, one)[:, 0]
+            noise = 16 * float(np.finfo(products.dtype).eps) * float(np.abs(diagonal).max())
+            squared = diagonal[part] + diagonal[row] - 2 * products.astype(np.float64)
+            return np.asarray(np.where(np.abs(squared) > noise, squared, 0))
+        apart = (rows - one)[:, :-1] if kernel.name == "rbf" else rows - one
+        squared = np.einsum("nd,nd->n", apart, apart, dtype=np.float64)
+        return np.asarray(squared if kernel.name == "linear" else -2 * np.expm1(-squared / 2))
+
+    height = 4096 if not differ else max(16, 2**18 // one.shape[1])
+    return np.concatenate(list(map_blocks(block, len(kernel.rows), height)))

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sortal.cluster.clara import clara, spread_start, too_few_distinct
-from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, refuse_not_finite
+from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, finite_rows
 from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, alternate, fasterpam
 from sortal.cluster.rows import checked_rows
 from sortal.errors import InputError
@@ -145,12 +145,11 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     def fit(self, X: Any, y: Any = None) -> "KMedoids":
         """Find the medoids of the rows of X. `y` is ignored."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        given = isinstance(self.metric, str) and self.metric == "precomputed"
-        if given:
+        if isinstance(self.metric, str) and self.metric == "precomputed":
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             X = checked_distances(X)
         else:
-            refuse_not_finite("X", X)
+            X = finite_rows(self, X, reset=True)
         self._check_parameters(len(X))
         dissimilarity = Dissimilarity(X, self.metric)
         rng = check_random_state(self.random_state)
@@ -205,8 +204,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     def _distances(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        refuse_not_finite("X", X)
+        X = finite_rows(self, X, reset=False)
         if self.metric == "precomputed":
             return np.asarray(X[:, self.medoid_indices_])
         return self._dissimilarity.between(X, self.cluster_centers_)

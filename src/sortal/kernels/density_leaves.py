@@ -8,7 +8,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_unions import WEIGH, find, meet, settled, squared_distance
+from sortal.kernels.density_unions import WEIGH, find, meet_all, settled, squared_distance
 
 __all__ = ["Radius", "Tree", "bounds", "join_leaves", "kd_order"]
 
@@ -274,7 +274,7 @@ def _weigh_all(start, stop, begin, end, met):
 @compiled
 @no_type_check
 def _join(x, order, points, mine, theirs, columns, squared, radius, met):
-    n_open = _open_first(theirs, met.core)
+    n_open, near = _open_first(theirs, met.core), np.empty(len(theirs), np.int32)
     their_root = _one_root(theirs, met)
     for j in range(len(theirs)):
         for k in range(points.shape[1]):
@@ -284,9 +284,11 @@ def _join(x, order, points, mine, theirs, columns, squared, radius, met):
         done = met.core[i] and their_root >= 0 and find(met.parent, i) == find(met.parent, their_root)
         m = n_open if done else len(theirs)
         _distances(points[i], columns, m, squared)
+        n_near = 0
         for b in range(m):
             j = theirs[b]
             if squared[b] > radius.upper or j <= i:
                 continue
-            if squared[b] < radius.lower or squared_distance(x, order[i], order[j]) <= radius.squared:
-                meet(i, j, met)
+            near[n_near] = j
+            n_near += squared[b] < radius.lower or squared_distance(x, order[i], order[j]) <= radius.squared
+        meet_all(i, near[:n_near], met)

@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_unions import meet, squared_distance
+from sortal.kernels.density_unions import meet_all, squared_distance
 
 __all__ = ["meet_by_cosine", "meet_by_distance"]
 
@@ -24,13 +24,15 @@ def meet_by_distance(x, products, norms, other_norms, start, begin, slack, squar
         i = start + a
         own = norms[a]
         n_hits = _above(products[a], floor, 0.5 * (own * (1 - slack) - 1 - slack), hits)
+        n_near = 0
         for b in hits[:n_hits]:
             j = begin + b
             if j > i:
                 total = own + other_norms[b]
                 squared = total - 2 * np.float64(products[a, b])
-                if squared + slack * (total + 1) < 1 or squared_distance(x, i, j) <= squared_radius:
-                    meet(i, j, met)
+                hits[n_near] = j
+                n_near += squared + slack * (total + 1) < 1 or squared_distance(x, i, j) <= squared_radius
+        meet_all(i, hits[:n_near], met)
 
 
 @compiled
@@ -40,10 +42,11 @@ def meet_by_cosine(products, start, begin, least, met):
     hits = np.empty(products.shape[1], np.int32)
     floor = np.zeros(products.shape[1], products.dtype)
     for a in range(products.shape[0]):
-        n_hits = _above(products[a], floor, least, hits)
-        for b in hits[:n_hits]:
-            if begin + b > start + a:
-                meet(start + a, begin + b, met)
+        n_later = 0
+        for b in hits[: _above(products[a], floor, least, hits)]:
+            hits[n_later] = begin + b
+            n_later += begin + b > start + a
+        meet_all(start + a, hits[:n_later], met)
 
 
 @compiled

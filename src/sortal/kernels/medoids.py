@@ -106,8 +106,8 @@ def first_flaw(matrix: Float[np.ndarray, "n n"], slack: float, lowest: float) ->
     kind = matrix.dtype.type
     sought = map_blocks(
         lambda rows: medoids_loops.first_flaw(matrix, kind(slack), kind(lowest), rows.start, rows.stop),
-        len(matrix),
-        medoids_loops.TILE,
+        n := len(matrix),
+        max(1, 2**18 // (n * medoids_loops.TILE)) * medoids_loops.TILE,
     )
     row, column, flaw = next((found for found in sought if found[2]), (-1, -1, 0))
     return int(row), int(column), int(flaw)

@@ -45,7 +45,8 @@ def n_threads() -> int:
     """The cores in our affinity mask, fewer where OMP_NUM_THREADS or a limit of threadpoolctl asks for it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return max(1, min(cores, int(asked) if asked.isdigit() else cores, _limit.allowed()))
+    most = max(1, min(cores, int(asked) if asked.isdigit() else cores))
+    return most if most == 1 else max(1, min(most, _limit.allowed()))
 
 
 @contextlib.contextmanager
@@ -63,42 +64,46 @@ def one_blas_thread() -> Iterator[None]:
 
 
 class _SharedLimit:
+    # Counts are set here: threadpoolctl's own `limit` looks at each library three times, and with some five
+    # calls of 80 us a fit to 300 rows spent as much on it as on all else.
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._held: list[tuple[LibController, int]] = []  # a BLAS, and the threads it had before we took them
+        self._held: list[tuple[LibController, int]] = []  # what to give back
+        self._blas = sys.maxsize  # threads that BLAS had before we took them
         self._libraries: tuple[int, ThreadpoolController] | None = None
 
     def enter(self) -> None:
         with self._lock:
             if self._users == 0:
-                found = self._controller().lib_controllers
-                self._held = [(blas, blas.num_threads) for blas in found if blas.user_api == "blas"]
-                self._set(1)
+                counts = self._counts("blas")
+                self._blas = min((count for _, count in counts), default=sys.maxsize)
+                self._held = [(library, count) for library, count in counts if count > 1]
+                for library, _ in self._held:
+                    library.set_num_threads(1)
             self._users += 1
 
     def leave(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._set(None)
-
-    def _set(self, n: int | None) -> None:
-        """By hand, since `ThreadpoolController.limit` takes 30 microseconds."""
-        for blas, had in self._held:
-            if had and had != 1:
-                blas.set_num_threads(n or had)
+                for library, count in self._held:
+                    library.set_num_threads(count)
+                self._held = []
 
     def allowed(self) -> int:
         """The fewest threads that a loaded BLAS or OpenMP may use, our own limit apart."""
         with self._lock:
-            held = min((had for _, had in self._held if had), default=sys.maxsize)
-            return min(held if self._users else self._fewest("blas"), self._fewest("openmp"))
+            blas = self._blas if self._users else self._fewest("blas")
+            return min(blas, self._fewest("openmp"))
 
     def _fewest(self, api: str) -> int:
-        libraries = self._controller().lib_controllers
-        counts = [library.num_threads for library in libraries if library.user_api == api]
-        return min((count for count in counts if count), default=sys.maxsize)
+        return min((count for _, count in self._counts(api)), default=sys.maxsize)
+
+    def _counts(self, api: str) -> list[tuple[LibController, int]]:
+        libraries = [one for one in self._controller().lib_controllers if one.user_api == api]
+        return [(library, count) for library in libraries if (count := library.num_threads)]
 
     def _controller(self) -> ThreadpoolController:
         """Finding the libraries takes 3 ms, so it is done again only after an import may have loaded one."""
