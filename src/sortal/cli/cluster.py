@@ -87,7 +87,9 @@ def _group(
     suggestion = None
     if k == "suggest":
         click.echo("looking for what suits these data, on a sample", err=True)
-        suggestion = library.suggest(table.x, methods=None if method is None else (name,), seed=seed)
+        suggestion = library.suggest(
+            table.x, methods=None if method is None else (name,), seed=seed, callback=_say
+        )
         click.echo(str(suggestion), err=True)
         name, k, params = suggestion.method, suggestion.k, suggestion.params | params
     k = "auto" if k is None else k
@@ -95,6 +97,10 @@ def _group(
     for warning in found.evidence.get("warnings", []):
         click.echo(f"{name} warns: {warning}", err=True)
     return {"method": name, "k": k, "params": params}, found, suggestion
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _shape(table: "Table", found: "Grouped", suggestion: "Suggestion | None") -> dict[str, Any]:
