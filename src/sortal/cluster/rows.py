@@ -16,8 +16,10 @@ __all__ = [
     "refuse_nonfinite",
     "refuse_overflow",
     "rows_per_block",
+    "validated",
 ]
 
+TEXT = ("could not convert string", "arrays of bytes/strings")  # what scikit-learn says of it
 MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are finite in float64
 
 
@@ -25,10 +27,37 @@ def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
     """`x` as n x d in float32 or float64, not copied where it is that already; integers become float64."""
     x = x.tocsr() if or_sparse and issparse(x) else np.asarray(x)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
+        way_out = (
+            "one row for each center, as kmeans_plusplus draws them" if name == "start" else "such an array"
+        )
         raise InputError(
-            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}."
+            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}: "
+            f"give {way_out}."
         )
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+
+
+def validated(estimator: Any, X: Any, **asked: Any) -> Any:
+    """`validate_data`, with an `InputError` for text that says where it stands."""
+    from sklearn.utils.validation import validate_data
+
+    try:
+        return validate_data(estimator, X, **asked)
+    except ValueError as e:
+        if isinstance(e, InputError) or not any(words in str(e) for words in TEXT):
+            raise
+        raise InputError(f"X must hold numbers; {_first_text(X)}: leave that out, or make it numbers.") from e
+
+
+def _first_text(X: Any) -> str:
+    names = getattr(X, "columns", None)
+    for (row, column), value in np.ndenumerate(np.asarray(X, dtype=object)):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            called = "" if names is None else f" ({str(names[column])[:40]!r})"
+            return f"got {str(value)[:40]!r} in row {row}, column {column}{called}"
+    return "got text"
 
 
 def check_count(name: str, value: Any) -> None:

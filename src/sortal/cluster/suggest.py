@@ -180,6 +180,12 @@ def _plainness(one: MethodEvidence) -> int:
     return PLAIN.index(one.method) if one.method in PLAIN else len(PLAIN)
 
 
+def _firm(rows: Sequence[MethodEvidence]) -> MethodEvidence:
+    """The plainest (they are sorted so) of those about as stable as the stablest."""
+    best = max(one.stability or 0.0 for one in rows)
+    return next(one for one in rows if (one.stability or 0.0) >= best - ALIKE)
+
+
 def _choose(
     rows: tuple[MethodEvidence, ...], numbers: tuple[NumberEvidence, ...], k: int, most: int
 ) -> tuple[bool, MethodEvidence, str]:
@@ -189,7 +195,7 @@ def _choose(
     gaps = [one for one in ran if _with_gaps(one, most)]
     if gaps:
         best = max(map(_worth, gaps))
-        taken = next(one for one in gaps if _worth(one) >= best - ALIKE)
+        taken = _firm([one for one in gaps if _worth(one) >= best - ALIKE])
         return True, taken, (
             f"{taken.n_groups} groups with sparse space between them (density validity {taken.density:.2f}, "
             f"stability {taken.stability:.2f})"
@@ -197,16 +203,13 @@ def _choose(
     deepest, excess = _deepest(numbers), _most_modular(numbers)
     by_number = [one for one in ran if isinstance(one.k, int)]
     if by_number and deepest >= VALLEY:
-        best = max(one.stability or 0 for one in by_number)
-        taken = next(one for one in by_number if (one.stability or 0) >= best - ALIKE)
+        taken = _firm(by_number)
         return True, taken, (
             f"{taken.n_groups} groups that touch: items are rarer between them than inside "
             f"(by {deepest:.1f} errors on held-out halves), stability {taken.stability or 0:.2f}"
         )  # fmt: skip
     if by_number and excess >= EXCESS:
-        best = max(one.stability or 0 for one in by_number)
-        steady = next(one for one in by_number if (one.stability or 0) >= best - ALIKE)
-        taken = next((one for one in by_number if one.method == "graph"), steady)
+        taken = next((one for one in by_number if one.method == "graph"), _firm(by_number))
         return True, taken, (
             f"{taken.n_groups} groups that touch: items share neighbours more than in data without groups "
             f"(modularity {excess:.2f} above), stability {taken.stability or 0:.2f}"
