@@ -78,5 +78,5 @@ def test_soft_groups_give_distances(estimator, dtype):
 
 
 def test_a_number_is_no_start():
-    with pytest.raises(InputError, match="one row for each center, as kmeans_plusplus draws them"):
+    with pytest.raises(InputError, match="a row for each center, as kmeans_plusplus draws them"):
         kmeans(X, 3)

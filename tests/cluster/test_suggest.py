@@ -165,7 +165,7 @@ def test_a_method_that_cannot_run_says_why():
 @pytest.mark.parametrize(
     ("x", "options", "message"),
     [
-        (np.zeros((5, 2)), {}, "needs 20 rows"),
+        (np.zeros((5, 2)), {}, "needs 20 rows, .* got 5 rows: give k"),
         (np.zeros((50, 2)), {"max_clusters": 1}, "max_clusters"),
         (np.full((50, 2), np.inf), {}, "finite"),
         (np.array([["a", "b"]] * 50), {}, "must hold numbers"),

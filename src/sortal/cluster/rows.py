@@ -27,12 +27,10 @@ def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
     """`x` as n x d in float32 or float64, not copied where it is that already; integers become float64."""
     x = x.tocsr() if or_sparse and issparse(x) else np.asarray(x)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
-        way_out = (
-            "one row for each center, as kmeans_plusplus draws them" if name == "start" else "such an array"
-        )
+        way_out = "a row for each center, as kmeans_plusplus draws them" if name == "start" else "such rows"
         raise InputError(
-            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}: "
-            f"give {way_out}."
+            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape "
+            f"{x.shape}: give {way_out}."
         )
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
 

@@ -25,6 +25,7 @@ from sortal.cluster.suggestion import (
     Suggestion,
 )
 from sortal.errors import InputError
+from sortal.progress import counted
 
 __all__ = ["suggest"]
 
@@ -32,7 +33,7 @@ __all__ = ["suggest"]
 VALLEY = 0.5  # 140 draws without groups: .08 at most; three blobs of 133 that touch: 1.0 to 2.0
 EXCESS = 0.25  # 100 draws: .211 at most, and .265 once of log-normal columns; 300 digits: .42
 AS_MODULAR = 0.03  # splitting groups further costs the graph little: the least number as good counts
-DENSITY = 0.3  # validity from which gaps lie between groups
+DENSITY = 0.3  # `_worth` from which gaps lie between groups: six of 200 uniform rows had .27
 STABLE = 0.8
 SEPARATE = 0.99  # eigenvalue from which nothing lies between parts
 SMALLEST = 0.03  # share of the items; of fewer, chance makes dense spots
@@ -55,7 +56,7 @@ def suggest(
     methods: names as `group_by` takes them (None: all of `METHODS`). Everything runs on `n_sample` rows.
     k is weighed from 1 to `max_clusters` by k-means; eps along the k-distance curve; gamma by the gaps of
     eigenvalues (`separations`), which also say a k. Groups are there where a method finds gaps between them
-    (`density_validity` of at least .3, stable, none tiny), where held-out rows are rarer between neighbouring
+    (`density_validity` times stability of .3, none tiny), where held-out rows are rarer between neighbouring
     groups of k-means than inside (`valley`), or where the graph of shared neighbours is more modular than
     that of data without groups (`modularity_excess`). It stays a guess: look at the table. `callback` is
     told in words what is looked at next. Deterministic for a seed. Takes seconds. `InputError` for fewer
@@ -64,9 +65,10 @@ def suggest(
     x = checked_rows("X", X)
     refuse_overflow("X", x)
     if len(x) < 20 or max_clusters < 2 or n_sample < 20:
+        options = "" if len(x) < 20 else f", n_sample={n_sample}, max_clusters={max_clusters}"
         raise InputError(
-            f"suggest needs 20 rows, a sample of 20 and max_clusters of 2 at least; "
-            f"got {len(x)} rows, n_sample={n_sample}, max_clusters={max_clusters}: give k yourself."
+            "a suggestion needs 20 rows, a sample of 20 and max_clusters of 2 at least; "
+            f"got {counted(len(x), 'row')}{options}: give k yourself."
         )
     tell = callback or (lambda line: None)
     rng = np.random.default_rng(seed)
@@ -146,7 +148,7 @@ def _best_number(numbers: tuple[NumberEvidence, ...]) -> int:
 def _with_gaps(one: MethodEvidence, most: int) -> bool:
     """Whether sparse space lies between the groups, and not by chance."""
     return (
-        one.density is not None and one.density >= DENSITY
+        _worth(one) >= DENSITY
         and one.stability is not None and one.stability >= STABLE
         and one.n_groups <= most and one.smallest >= SMALLEST and one.left_out <= MOST_LEFT_OUT
     )  # fmt: skip
