@@ -24,7 +24,7 @@ CORE = (
     "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "openTSNE", "onnxruntime", "pillow",
     "safetensors", "click", "rich",
 )  # fmt: skip
-OPTIONAL = {"fast": "simplejpeg", "parquet": "pyarrow", "nets": "torch"}
+OPTIONAL = {"fast": "simplejpeg", "parquet": "pyarrow", "plot": "matplotlib", "nets": "torch"}
 
 
 def diagnose() -> dict[str, dict[str, Any]]:

@@ -198,8 +198,19 @@ class Grouper:
                 f"{self.method} needs the number of groups: give k, or use the method graph, "
                 "or let the data suggest it (--suggest)."
             )
-        if self.method == "dbscan" and isinstance(self.k, int):
-            raise InputError(f"dbscan finds the number of groups itself; got k={self.k}: leave out k.")
+        if isinstance(self.k, int) and not self._takes_number():
+            whose = "" if self.asked[1] is not None else ", the method of the last grouping,"
+            raise InputError(
+                f"{self.method}{whose} finds the number of groups itself; got k={self.k}: "
+                "leave out k, or say another method (--method graph)."
+            )
+
+    def _takes_number(self) -> bool:
+        if not self.method.startswith(SKLEARN):
+            return self.method != "dbscan"
+        from sortal.cluster import takes_number  # the import of scikit-learn, only where it has to be asked
+
+        return takes_number(self.method)
 
     def _k_before(self) -> int | str:
         """The number that was asked for last, where this method takes one."""
@@ -253,7 +264,9 @@ class Grouper:
 
         asked = self.asked[1]
         progress.say("looking for what suits these data, on a sample")
-        found = cluster.suggest(vectors, methods=None if asked is None else (asked[0],), seed=self.seed)
+        found = cluster.suggest(
+            vectors, methods=None if asked is None else (asked[0],), seed=self.seed, callback=progress.say
+        )
         for line in str(found).splitlines():
             progress.say(line)
         self.method, self.k = found.method, found.k

@@ -62,6 +62,11 @@ def test_suggest(sortal, tmp_path):
     [
         ("a,b\n1,2\n3,x\n", "line 3: column b must hold numbers and holds text (x): name the columns"),
         ("a,b\n1,2\n3,\n", "line 3: column b must hold numbers and is empty"),
+        ("a,b\n1,2\n3,NA\n", "line 3: column b must hold numbers and is empty ('NA'): fill it"),
+        (
+            "a;b\n1;2\n3;4,5\n",
+            "line 3: column b must hold numbers and holds text (4,5): write a decimal point",
+        ),
         ("a,b\n1,2\n3,nan\n", "row 1 of column b is nan"),
         ("a,b\n1,2\n3,inf\n", "row 1 of column b is inf"),
         ("a,b\n1,2\n3\n", "line 3: every row must have 2 cells"),
@@ -76,6 +81,35 @@ def test_tables_that_are_refused(sortal, tmp_path, text, message):
     assert not (tmp_path / "t.groups.csv").exists()
 
 
+def test_few_columns_go_to_k_means(sortal, tmp_path):
+    """The graph, made for hundreds of columns, guessed 15 groups of 4 in two columns."""
+    write_csv(tmp_path / "t.csv")
+    ran = sortal("cluster", "t.csv", "-k", "3", "--json")
+    assert ran.json("cluster")["method"] == "kmeans"
+    assert "by kmeans: 2 columns, fewer than 10 (--method says otherwise)" in ran.err
+    for n, d, method in ((99, 10, "kmeans"), (100, 10, "graph"), (1000, 9, "kmeans")):
+        np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(n, d)))
+        assert sortal("cluster", "v.npy", "-k", "2", "--json").json("cluster")["method"] == method
+
+
+@pytest.mark.slow
+def test_few_columns_without_a_number_are_left_to_suggest(sortal, tmp_path):
+    write_csv(tmp_path / "t.csv")
+    ran = sortal("cluster", "t.csv", "--json")
+    record = ran.json("cluster")
+    assert (record["method"], record["k"], record["n_groups"]) == ("kmeans", 3, 3)
+    assert "3 groups with sparse space between them" in ran.err
+    assert "evidence from" not in ran.err  # that is for --suggest
+    (tmp_path / "one.csv").write_text("a,b\n1,2\n")
+    assert "got 1 row: give k" in sortal("cluster", "one.csv").error()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_whole_numbers_that_float64_cannot_tell_apart_are_refused(sortal, tmp_path, dtype):
+    np.save(tmp_path / "v.npy", np.array([[2**62 + i, i] for i in range(9)], dtype=dtype))
+    assert "whole numbers must lie within 2**53" in sortal("cluster", "v.npy", "-k", "2").error()
+
+
 def test_other_refusals(sortal, tmp_path):
     write_csv(tmp_path / "t.csv")
     np.save(tmp_path / "o.npy", np.array([[{}]], dtype=object), allow_pickle=True)
@@ -87,6 +121,7 @@ def test_other_refusals(sortal, tmp_path):
     assert "--columns must name columns" in sortal("cluster", "t.csv", "--columns", "z").error()
     assert "--out must be a .csv" in sortal("cluster", "t.csv", "--out", "a.npy").error()
     assert "needs the number" in sortal("cluster", "t.csv", "--method", "kmeans").error()
+    assert "it is a folder" in sortal("cluster", ".").error()
     assert "--param belongs to a method" in sortal("cluster", "t.csv", "--param", "a=1").error(2)
     assert "exclude each other" in sortal("cluster", "t.csv", "-k", "3", "--suggest").error(2)
     assert "KEY=VALUE" in sortal("cluster", "t.csv", "--method", "kmeans", "--param", "a").error(2)
@@ -106,6 +141,10 @@ def test_organize_by_scikit_learn(sortal, pile):
         sortal("organize", pile, "--method", "kmeans", "-k", "4", "--json").json("organize")["params"] == {}
     )
     assert "dbscan finds the number" in sortal("organize", pile, "--method", "dbscan", "-k", "4").error()
+    assert sortal("organize", pile, *options).code == 0
+    said = sortal("organize", pile, "-k", "4").error()
+    assert "HDBSCAN, the method of the last grouping, finds the number of groups itself; got k=4" in said
+    assert "or say another method (--method graph)" in said
 
 
 @pytest.mark.slow

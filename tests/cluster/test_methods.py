@@ -22,7 +22,7 @@ def test_pile_names_the_methods_there_are():
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "dbscan"])
 def test_every_method_numbers_groups_by_size_and_gives_unit_rows(method):
-    found = METHODS[method](DIGITS, 5, 0)
+    found = group_by(method, DIGITS, 5, 0)
     sizes = np.bincount(found.labels)
     assert found.n_groups == 5
     assert len(sizes) == 5
@@ -33,7 +33,7 @@ def test_every_method_numbers_groups_by_size_and_gives_unit_rows(method):
 @pytest.mark.parametrize("method", [name for name in METHODS if name not in ("graph", "dbscan")])
 def test_only_the_graph_can_guess(method):
     with pytest.raises(InputError, match=f"{method} needs the number of groups; got k='auto'"):
-        METHODS[method](np.eye(4, dtype=np.float32), "auto", 0)
+        group_by(method, np.eye(4, dtype=np.float32), "auto", 0)
 
 
 def test_dbscan_finds_the_number_and_an_eps_itself():

@@ -1,7 +1,9 @@
 """What is suggested, with the evidence; and that nothing is where there is nothing."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
@@ -85,11 +87,22 @@ def test_groups_without_a_center_need_another_method(shape, seed):
 def test_gammas_are_weighed():
     x, truth = make_circles(400, factor=0.4, noise=0.04, random_state=0)
     found = suggest(x, methods=("kernel", "dbscan"), max_clusters=4)
-    assert len({one.params["gamma"] for one in found.gammas}) > 3
-    assert not [one.refused for one in found.gammas if one.refused]
+    assert len({one.gamma for one in found.gammas}) > 3
+    assert max(found.gammas, key=lambda one: one.gap).k == 2
     assert found.groups
     labels = group_by(found.method, x, found.k, 0, found.params).labels
     assert adjusted_rand_score(truth, labels) == 1
+
+
+@pytest.mark.parametrize("methods", [("kernel",), ("dbscan", "kernel")])
+def test_rings_of_few_points_are_two(methods):
+    """Six gammas at the k of k-means saw nothing; DBSCAN took arcs of the outer ring for groups."""
+    x, truth = make_circles(200, factor=0.3, noise=0.05, random_state=0)
+    for most in (3, 4, 12):
+        found = suggest(x, methods=methods, max_clusters=most)
+        assert found.groups
+        labels = group_by(found.method, x, found.k, 0, found.params).labels
+        assert adjusted_rand_score(truth, labels) == 1
 
 
 @pytest.mark.slow
@@ -112,16 +125,29 @@ def test_the_density_of_a_sample_is_carried_over_to_all():
     assert adjusted_rand_score(x[1], labels) > 0.95
 
 
+def fits_the_schema(record):
+    pages = Path(__file__).parents[2] / "docs" / "schemas"
+    for name in ("organize", "cluster", "show"):
+        schema = json.loads((pages / f"{name}.schema.json").read_text())["properties"]
+        found = (
+            schema["suggestion"] if "suggestion" in schema else schema["grouping"]["properties"]["suggestion"]
+        )
+        jsonschema.validate(record, found)
+    return True
+
+
 def test_a_suggestion_is_deterministic_readable_and_json():
     x = make_blobs(100, centers=3, random_state=0)[0]
-    asked = {"methods": ("kmeans", "sklearn.cluster.HDBSCAN", "dbscan"), "max_clusters": 5}
+    asked = {"methods": ("kmeans", "sklearn.cluster.HDBSCAN", "dbscan", "kernel"), "max_clusters": 5}
     found = suggest(x, **asked)
-    text = str(found)
-    assert text == str(suggest(x, **asked))
+    text, told = str(found), []
+    assert text == str(suggest(x, **asked, callback=told.append))
+    assert told[:2] == ["weighing 1 to 5 groups", "trying kmeans"]
     assert "evidence from all 100 items" in text
     assert len([line for line in text.splitlines() if "HDBSCAN" in line]) == 1
     assert [one.k for one in found.numbers] == [1, 2, 3, 4, 5]
     record = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert fits_the_schema(record)
     assert record["method"] == found.method
     with pytest.raises(AttributeError):
         found.k = 3
@@ -139,7 +165,7 @@ def test_a_method_that_cannot_run_says_why():
 @pytest.mark.parametrize(
     ("x", "options", "message"),
     [
-        (np.zeros((5, 2)), {}, "needs 20 rows"),
+        (np.zeros((5, 2)), {}, "needs 20 rows, .* got 5 rows: give k"),
         (np.zeros((50, 2)), {"max_clusters": 1}, "max_clusters"),
         (np.full((50, 2), np.inf), {}, "finite"),
         (np.array([["a", "b"]] * 50), {}, "must hold numbers"),

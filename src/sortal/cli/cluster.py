@@ -7,6 +7,8 @@ import click
 from sortal.cli.method import METHOD, PARAM, SUGGEST, Number, method_text, wanted_k
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sortal.cli.tables import Table
     from sortal.cluster import Grouped, Suggestion
 
@@ -36,6 +38,8 @@ def cluster(
 ) -> None:
     """Group the rows of a table of numbers: .csv, .npy or .parquet.
 
+    Without --method: kmeans for fewer than 10 columns or 100 rows, else graph.
+
     A copy of the table is written with the groups as one more column; -1 is left out. Columns count as they
     are: scale them yourself where their units differ.
 
@@ -50,9 +54,12 @@ def cluster(
     from sortal.cli.tables import read_table
     from sortal.data import shown
     from sortal.errors import InputError
+    from sortal.progress import counted
     from sortal.whole import checked_target, write_whole
 
     source = Path(table)
+    if not source.name:
+        raise InputError(f"{shown(table)} must be a table; it is a folder: give a file in it.")
     target = checked_target(out if out is not None else source.with_suffix(f".groups{source.suffix}"))
     if target.suffix.lower() != source.suffix.lower():
         raise InputError(
@@ -67,10 +74,11 @@ def cluster(
     if as_json:
         print_json(record)
         return
+    groups = counted(record["n_groups"], "group")
     sizes = ", ".join(f"{size:,}" for size in record["sizes"][:12])
     left_out = f", {record['left_out']:,} left out" if record["left_out"] else ""
     more = ", ..." if len(record["sizes"]) > 12 else ""
-    click.echo(f"{record['rows']:,} rows in {record['n_groups']:,} groups ({sizes}{more}){left_out}")
+    click.echo(f"{counted(record['rows'], 'row')} in {groups} ({sizes}{more}){left_out}")
     click.echo(f"wrote {shown(str(target))}")
 
 
@@ -83,18 +91,46 @@ def _group(
 
     check_seed(seed)
     checked_grouper(k, method, seed)
-    name, params = ("graph", {}) if method is None else read_method(method)
+    evidence = k == "suggest"  # asked for
+    name, params = (None, {}) if method is None else read_method(method)
+    if name is None and k != "suggest":
+        name, why = _usual(table.x)
+        _say(f"by {name}: {why} (--method says otherwise)")
+        if name == "kmeans" and (k is None or k == "auto"):  # it guesses no number itself
+            k = "suggest"
     suggestion = None
     if k == "suggest":
-        click.echo("looking for what suits these data, on a sample", err=True)
-        suggestion = library.suggest(table.x, methods=None if method is None else (name,), seed=seed)
-        click.echo(str(suggestion), err=True)
+        _say("looking for what suits these data, on a sample")
+        suggestion = library.suggest(
+            table.x, methods=None if name is None else (name,), seed=seed, callback=_say
+        )
+        _say(str(suggestion) if evidence else str(suggestion).split("\n", 1)[0])
         name, k, params = suggestion.method, suggestion.k, suggestion.params | params
     k = "auto" if k is None else k
+    assert name is not None
     found = library.group_by(name, table.x, k, seed, params)
     for warning in found.evidence.get("warnings", []):
-        click.echo(f"{name} warns: {warning}", err=True)
+        _say(f"{name} warns: {warning}")
     return {"method": name, "k": k, "params": params}, found, suggestion
+
+
+def _usual(x: "np.ndarray") -> tuple[str, str]:
+    """The method where none is asked for, and why.
+
+    Adjusted Rand index with k given, k-means against graph: iris .73 / .63, 1,000 blobs x 5 .98 / .93,
+    50 digits .74 / .64, 300 digits .79 / .86, digits .67 / .82. For few columns the graph also guesses k
+    badly: 15 for 300 blobs x 2 of 4 groups.
+    """
+    n, d = x.shape
+    if d < 10:
+        return "kmeans", f"{d} column{'s' * (d > 1)}, fewer than 10"
+    if n < 100:
+        return "kmeans", f"{n} row{'s' * (n > 1)}, fewer than 100"
+    return "graph", f"{d} columns and {n:,} rows, 10 and 100 or more"
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _shape(table: "Table", found: "Grouped", suggestion: "Suggestion | None") -> dict[str, Any]:

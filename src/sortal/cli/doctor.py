@@ -7,7 +7,9 @@ from sortal.progress import counted
 
 @click.command()
 @click.argument("path", type=click.Path(), required=False)
-@click.option("--warm", is_flag=True, help="Compile all loops now, some 20 s, so that no run waits for it.")
+@click.option(
+    "--warm", is_flag=True, help="Compile all loops now, 75 s of one core, so that no run waits for it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(path: str | None, warm: bool, as_json: bool) -> None:
     """Say what is installed; check a pile or a model.

@@ -24,7 +24,7 @@ class Number(click.ParamType[int | str]):
 METHOD = click.option(
     "--method",
     metavar="NAME",
-    help="graph (default), kmeans, spherical, soft, kernel, kmedoids, dbscan, or sklearn.cluster.NAME.",
+    help="graph (default for piles), kmeans, spherical, soft, kernel, kmedoids, dbscan, sklearn.cluster.X.",
 )
 PARAM = click.option(
     "--param",

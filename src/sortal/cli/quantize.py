@@ -29,16 +29,21 @@ def quantize(image: str, colors: int, out: str | None, seed: int, as_json: bool)
     from sortal.cli.output import print_json
     from sortal.data import shown
     from sortal.errors import InputError
+    from sortal.progress import counted
     from sortal.whole import checked_target, write_whole
     from sortal.wishes import check_seed
 
     check_seed(seed)
+    if not os.path.isfile(image):
+        raise InputError(f"{shown(image)} must be an image; there is no such file: check the path.")
     target = checked_target(out if out is not None else Path(image).with_suffix(f".{colors}.png"))
     if target.suffix.lower() != ".png":
         raise InputError(f"--out must be a .png, which stores few colours well; got {shown(str(target))}.")
     if os.path.exists(target) and os.path.exists(image) and os.path.samefile(target, image):
         raise InputError(f"--out must not be the image itself; got {shown(image)}: give another name.")
     content, pixels = _read(image)
+    for note in _what_is_lost(content):
+        click.echo(note, err=True)
     palette, index = _few_colors(pixels, colors, seed)
     small = _png(palette, index)
     write_whole(target, small)
@@ -53,7 +58,7 @@ def quantize(image: str, colors: int, out: str | None, seed: int, as_json: bool)
     psnr = "every pixel kept" if record["psnr_db"] is None else f"PSNR {record['psnr_db']:.1f} dB"
     click.echo(
         f"{shown(image)}: {len(content):,} bytes; {shown(str(target))}: {len(small):,} bytes "
-        f"({len(small) / len(content):.0%}), {len(palette)} colours, {psnr}"
+        f"({len(small) / len(content):.0%}), {counted(len(palette), 'colour')}, {psnr}"
     )
 
 
@@ -69,6 +74,22 @@ def _read(image: str) -> tuple[bytes, "np.ndarray"]:
         return content, np.asarray(decode_image(content))
     except Unreadable as e:
         raise InputError(f"{shown(image)} must be an image that can be read; {e}: give another.") from e
+
+
+def _what_is_lost(content: bytes) -> list[str]:
+    """What of the image its pixels as RGB do not hold, in words."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        frames, mode, clear = getattr(image, "n_frames", 1), image.mode, image.has_transparency_data
+    notes = [f"of {frames} frames the first is taken"] if frames > 1 else []
+    if clear:
+        notes.append("transparency is laid on a ground of one colour")
+    if mode.startswith(("I", "F")):
+        notes.append("more than 8 bits a pixel become 8")
+    return notes
 
 
 def _few_colors(pixels: "np.ndarray", colors: int, seed: int) -> tuple["np.ndarray", "np.ndarray"]:

@@ -72,6 +72,9 @@ def _read_csv(path: Path, only: tuple[str, ...], new: str) -> Table:
     return Table([names[c] for c in chosen], _finite(path, x, [names[c] for c in chosen]), with_column)
 
 
+MISSING = ("na", "n/a", "null", "none")
+
+
 def _delimiter(text: str) -> str:
     first = text.split("\n", 1)[0]
     return max(",;\t", key=first.count)
@@ -88,10 +91,15 @@ def _cell(path: Path, where: str, column: str, text: str) -> float:
     value = _number(text)
     if value is not None:
         return value
-    what = f"holds text ({shown(text[:40])})" if text.strip() else "is empty"
+    if not text.strip() or text.strip().lower() in MISSING:
+        raise InputError(
+            f"{shown(str(path))} {where}: column {shown(column)} must hold numbers and is empty "
+            f"({shown(text[:40])!r}): fill it, leave the row out, or name other columns (--columns a,b)."
+        )
+    comma = "write a decimal point for the comma" if _number(text.replace(",", ".", 1)) is not None else ""
     raise InputError(
-        f"{shown(str(path))} {where}: column {shown(column)} must hold numbers and {what}: "
-        "name the columns of numbers (--columns a,b), or turn it into numbers."
+        f"{shown(str(path))} {where}: column {shown(column)} must hold numbers and holds text "
+        f"({shown(text[:40])}): {comma or 'name the columns of numbers (--columns a,b), or make it numbers'}."
     )
 
 
@@ -107,6 +115,8 @@ def _read_npy(path: Path, only: tuple[str, ...], new: str) -> Table:
         )
     names = [f"column {i + 1}" for i in range(x.shape[1])]
     chosen = _chosen(path, names, only, new)
+    for c in chosen if x.dtype.kind in "iu" else ():
+        _refuse_large(path, names[c], x[:, c])
 
     def with_column(name: str, labels: np.ndarray) -> bytes:
         out = io.BytesIO()
@@ -151,14 +161,27 @@ def _parquet_column(path: Path, name: str, column: Any) -> np.ndarray:
     if not (kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind)):
         raise InputError(
             f"{shown(str(path))}: column {shown(name)} must hold numbers; it holds {kind}: "
-            "name the columns of numbers (--columns a,b), or turn it into numbers."
+            "name the columns of numbers (--columns a,b), or make it numbers."
         )
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy()))
         raise InputError(
             f"{shown(str(path))} row {row}: column {shown(name)} is empty: fill it, or leave the row out."
         )
-    return np.asarray(column.to_numpy()).astype(np.float64)
+    found = np.asarray(column.to_numpy())
+    if kinds.is_integer(kind):
+        _refuse_large(path, name, found)
+    return found.astype(np.float64)
+
+
+def _refuse_large(path: Path, name: str, whole: np.ndarray) -> None:
+    """Refuse integers that would become the same floating point number as their neighbours."""
+    low, high = int(whole.min()), int(whole.max())
+    if max(-low, high) > 2**53:
+        raise InputError(
+            f"{shown(str(path))}: whole numbers must lie within 2**53, beyond which neighbours are one; "
+            f"column {shown(name)} has {low} to {high}: subtract a constant, or name other columns."
+        )
 
 
 def _chosen(path: Path, names: list[str], only: tuple[str, ...], new: str) -> list[int]:

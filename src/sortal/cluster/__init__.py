@@ -22,13 +22,14 @@ from sortal.cluster.reachability import Reachability, Step
 from sortal.cluster.seeding import kmeans_parallel, kmeans_plusplus
 from sortal.cluster.soft import SoftKMeans, SoftKMeansResult, soft_kmeans
 from sortal.cluster.spherical import SphericalKMeans, spherical_kmeans, unit_rows
-from sortal.cluster.suggest import (
+from sortal.cluster.suggest import suggest
+from sortal.cluster.suggest_evidence import k_distances
+from sortal.cluster.suggestion import (
+    GammaEvidence,
     KDistances,
     MethodEvidence,
     NumberEvidence,
     Suggestion,
-    k_distances,
-    suggest,
 )
 from sortal.cluster.validity import (
     Agreement,
@@ -53,6 +54,7 @@ __all__ = [
     "Flow",
     "FuzzyCMeans",
     "FuzzyCMeansResult",
+    "GammaEvidence",
     "Gap",
     "Grouped",
     "HalfWhitening",

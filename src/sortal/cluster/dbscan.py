@@ -11,11 +11,12 @@ from scipy.sparse import SparseEfficiencyWarning, issparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 from sklearn.preprocessing import normalize
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.arrays import Labels
 from sortal.cluster.dissimilarity import free_memory
 from sortal.cluster.reachability import Distances, Reachability, reachability
+from sortal.cluster.rows import validated
 from sortal.errors import InputError
 from sortal.kernels import cosine_density_groups, density_groups, spread_groups
 
@@ -262,7 +263,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DBSCAN":
         """Group the rows of X, or the points between which X gives distances. `y` is ignored."""
-        X = validate_data(self, X, accept_sparse="csr", ensure_all_finite=False)
+        X = validated(self, X, accept_sparse="csr", ensure_all_finite=False)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         result = dbscan(  # get_params() would take a quarter of the time of 300 rows

@@ -12,6 +12,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import PAIRWISE_DISTANCE_FUNCTIONS
 from sklearn.utils.validation import check_array, validate_data
 
+from sortal.cluster.rows import text_told
 from sortal.errors import InputError
 from sortal.kernels import first_flaw, map_blocks
 
@@ -172,9 +173,10 @@ def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarra
 
 def finite_rows(estimator: Any, x: Any, *, reset: bool) -> np.ndarray:
     """`x` by scikit-learn's rules; `InputError` for NaN or infinity, before its width is looked at."""
-    rows = check_array(
-        x, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"
-    )
+    with text_told(x):
+        rows = check_array(
+            x, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"
+        )
     refuse_not_finite("X", rows)
     validate_data(estimator, x, reset=reset, skip_check_array=True)
     return np.asarray(rows)

@@ -11,14 +11,14 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sortal.arrays import Labels, Neighbors, Vectors
 from sortal.cluster.affinity import shared_neighbor_graph, spectrum
 from sortal.cluster.candidates import Candidate, guess, weigh_candidates
 from sortal.cluster.kmeans import KMeansResult, kmeans
 from sortal.cluster.neighbors import EXACT_UP_TO, cosine_neighbors
-from sortal.cluster.rows import check_count, checked_rows
+from sortal.cluster.rows import check_count, checked_rows, validated
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.cluster.whitening import HalfWhitening, half_whitening
 from sortal.errors import InputError
@@ -212,7 +212,7 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
 
     def fit(self, X: Any, y: Any = None) -> "SharedNeighborClustering":
         """Group the rows of X, float32 or float64. `y` is ignored."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32])
+        X = validated(self, X, dtype=[np.float64, np.float32])
         state = self.random_state
         result = shared_neighbor_clustering(
             X,
@@ -237,6 +237,6 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
     def predict(self, X: Any) -> np.ndarray:
         """The group of most of each row's nearest fitted items (`neighbor_vote`; ties: the larger)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validated(self, X, dtype=[np.float64, np.float32], reset=False)
         votes = neighbor_vote(self.whitening_(X), self.points_, self.labels_)
         return np.asarray(votes.argmax(axis=1), dtype=np.int32)

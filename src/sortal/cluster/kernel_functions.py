@@ -1,6 +1,6 @@
 """Kernels: values between rows, at a precision that their rounding allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sortal.cluster.dissimilarity import checked_symmetric
 from sortal.errors import InputError
 from sortal.kernels import gaussians, one_blas_thread
 
-__all__ = ["KERNELS", "Kernel", "auto_gamma", "least_eigenvalue"]
+__all__ = ["KERNELS", "Kernel", "Separation", "auto_gamma", "least_eigenvalue", "separations"]
 
 KERNELS = ("linear", "poly", "rbf", "precomputed")
 PROBE = 512  # rows whose eigenvalues are looked at
@@ -124,30 +124,68 @@ def auto_gamma(x: np.ndarray, n_clusters: int) -> tuple[float, bool]:
     Source: Ng, Jordan, Weiss 2001 (eigenvalues of the normalised kernel, a scale picked by what it
     separates); von Luxburg 2007, section 8.3 (the gap).
     """
+    squared, reach = _reaches(x)
+    found = _separations(squared, reach, (n_clusters,))
+    best = max(found, key=lambda one: one.gap, default=None)
+    if best is not None and best.cut_off:
+        return best.gamma, True
+    # Where most rows are equal, any distance is better than none; where all are, any gamma will do.
+    chosen = reach[USUAL] or float(squared.mean())
+    return (1 / (2 * chosen) if chosen > 0 else 1.0), False
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well an RBF kernel cuts rows into parts."""
+
+    share: float  # of the rows, within the distance that gamma is taken from
+    gamma: float
+    k: int  # parts
+    separate: float  # eigenvalue number k of the normalised kernel: 1 where nothing lies between the parts
+    gap: float  # to the next eigenvalue, over the distance to 1: higher is better
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the parts are nearly separate."""
+        return self.separate > 0.99
+
+
+def separations(x: np.ndarray, numbers: Sequence[int]) -> tuple[Separation, ...]:
+    """Each of the `SHARES` with each of `numbers` (ascending); of them those from 2 to below n."""
+    return _separations(*_reaches(x), numbers)
+
+
+def _separations(
+    squared: np.ndarray, reach: dict[float, float], numbers: Sequence[int]
+) -> tuple[Separation, ...]:
+    numbers = [k for k in numbers if 1 < k < len(squared)]
+    found = []
+    for share in SHARES if numbers else ():
+        if reach[share] > 0:
+            values = _normalised_eigenvalues(squared / (2 * reach[share]), numbers[0], numbers[-1] + 1)
+            for k in numbers:
+                own, following = values[k - numbers[0]], values[k + 1 - numbers[0]]
+                gap = float((own - following) / (1.001 - own))
+                found.append(Separation(share, 1 / (2 * reach[share]), k, float(own), gap))
+    return tuple(found)
+
+
+def _reaches(x: np.ndarray) -> tuple[np.ndarray, dict[float, float]]:
+    """Squared distances of rows evenly spread, and the median of those that each share of them is within."""
     rows = x[np.unique(np.linspace(0, len(x) - 1, PROBE).astype(int))].astype(np.float64)
     squared = cdist(rows, rows, "sqeuclidean")
-    reach = dict(zip(SHARES, np.median(np.quantile(squared, SHARES, axis=1), axis=1).tolist(), strict=True))
-    best, widest, parts = USUAL, 0.0, 0.0
-    for share in SHARES if 1 < n_clusters < len(rows) else ():
-        if reach[share] > 0:
-            following, last = _normalised_eigenvalues(squared / (2 * reach[share]), n_clusters)
-            gap = (last - following) / (1.001 - last)
-            if gap > widest:
-                best, widest, parts = share, gap, last
-    cut_off = parts > 0.99
-    # Where most rows are equal, any distance is better than none; where all are, any gamma will do.
-    chosen = reach[best if cut_off else USUAL] or float(squared.mean())
-    return (1 / (2 * chosen) if chosen > 0 else 1.0), bool(cut_off)
+    medians = np.median(np.quantile(squared, SHARES, axis=1), axis=1)
+    return squared, dict(zip(SHARES, medians.tolist(), strict=True))
 
 
-def _normalised_eigenvalues(exponent: np.ndarray, k: int) -> tuple[float, float]:
-    """Number k + 1 and number k from the top, of D^-1/2 exp(-exponent) D^-1/2."""
+def _normalised_eigenvalues(exponent: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Those with the numbers `first` to `last` from the top, falling, of D^-1/2 exp(-exponent) D^-1/2."""
     among = np.exp(-exponent)
     scale = among.sum(axis=1) ** -0.5
     n = len(among)
     with one_blas_thread():  # the same bits whatever the threads
-        found = eigh(scale[:, None] * among * scale, eigvals_only=True, subset_by_index=(n - k - 1, n - k))
-    return float(found[0]), float(found[1])
+        found = eigh(scale[:, None] * among * scale, eigvals_only=True, subset_by_index=(n - last, n - first))
+    return np.asarray(found[::-1])
 
 
 def least_eigenvalue(kernel: Kernel) -> float:

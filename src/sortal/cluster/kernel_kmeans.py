@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from numbers import Integral, Real
 from typing import Any
@@ -258,7 +258,23 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> np.ndarray:
         """The nearest mean of each row of X, in the kernel's space. Costs n kernel values a row."""
         check_is_fitted(self)
+        return np.asarray(self._distances(finite_rows(self, X, reset=False)).argmin(axis=1), np.int32)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Minus the inertia of the rows of X. `y` is ignored. `InputError` where the kernel is a matrix."""
+        check_is_fitted(self)
         X = finite_rows(self, X, reset=False)
+        if self._kernel.given is not None:
+            raise InputError(
+                "score needs the kernel of each row with itself; got a precomputed matrix, which has those "
+                "with training rows only: give vectors and a kernel."
+            )
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        own = replace(self._kernel, rows=self._kernel.queries(X)).diagonal()
+        return -float(weights @ (own + self._distances(X).min(axis=1)))
+
+    def _distances(self, X: np.ndarray) -> np.ndarray:
+        """Squared distance of each row to each mean, less its kernel with itself."""
         kernel, k = self._kernel, len(self._norms)
         if kernel.given is not None:
             one_hot = np.zeros((X.shape[1], k))
@@ -267,8 +283,7 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         else:
             sums = group_sums(kernel.values, kernel.queries(X), kernel.rows, self.labels_, self._weights, k)
         mass = np.bincount(self.labels_, self._weights, k)
-        distances = self._norms - 2 * sums / np.where(mass > 0, mass, 1)
-        return np.asarray(distances.argmin(axis=1), np.int32)
+        return np.asarray(self._norms - 2 * sums / np.where(mass > 0, mass, 1))
 
     def _check_parameters(self, n: int) -> None:
         if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:

@@ -10,12 +10,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sortal.cluster.clara import clara, spread_start, too_few_distinct
 from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, finite_rows
 from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, alternate, fasterpam
-from sortal.cluster.rows import checked_rows
+from sortal.cluster.rows import checked_rows, validated
 from sortal.errors import InputError
 from sortal.kernels import build_medoids
 
@@ -145,8 +145,9 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     def fit(self, X: Any, y: Any = None) -> "KMedoids":
         """Find the medoids of the rows of X. `y` is ignored."""
-        if isinstance(self.metric, str) and self.metric == "precomputed":
-            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        given = isinstance(self.metric, str) and self.metric == "precomputed"
+        if given:
+            X = validated(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             X = checked_distances(X)
         else:
             X = finite_rows(self, X, reset=True)
@@ -201,6 +202,10 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def transform(self, X: Any) -> np.ndarray:
         """The distance from each row of X to each medoid, (n, k)."""
         return self._distances(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Minus the sum of the distances from the rows of X to their nearest medoid. `y` is ignored."""
+        return -float(self._distances(X).min(axis=1).sum(dtype=np.float64))
 
     def _distances(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

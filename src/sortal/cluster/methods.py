@@ -20,7 +20,7 @@ from sortal.cluster.graph import by_falling_size, shared_neighbor_clustering
 from sortal.cluster.whitening import half_whitening
 from sortal.errors import InputError
 
-__all__ = ["METHODS", "Comparison", "Flow", "Grouped", "compare", "group_by", "takes_number"]
+__all__ = ["METHODS", "Comparison", "Flow", "Grouped", "compare", "found_by", "group_by", "takes_number"]
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,27 @@ def group_by(
     method: JSON values. `InputError` for a method or parameter that there is not, and for whatever the
     method refuses.
     """
+    found = found_by(method, vectors, k, seed, params)
+    points = half_whitening(vectors, 128)(vectors) if found.points is None else found.points
+    return Grouped(found.labels, points, found.evidence)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Labels of a method, before anything is asked about them."""
+
+    labels: Labels  # as in `Grouped`
+    evidence: dict[str, Any]
+    points: Float[np.ndarray, "n q"] | None = None  # those that the method itself saw
+
+
+def found_by(
+    method: str, vectors: Vectors, k: int | str, seed: int, params: Mapping[str, Any] | None = None
+) -> Found:
+    """As `group_by`, without the representation, which costs a decomposition of the vectors."""
     params = dict(params or {})
     if method.startswith(PREFIX):
-        estimator = sklearn_clusterer(method)
-        return _fitted(method, estimator, {}, vectors, k, seed, params)
+        return _fitted(method, sklearn_clusterer(method), {}, vectors, k, seed, params)
     if method not in METHODS:
         raise InputError(
             f"method must be one of {', '.join(METHODS)}, or {PREFIX}NAME; got {method!r}: give another."
@@ -60,17 +77,17 @@ def group_by(
 # ---- ours
 
 
-def by_graph(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Grouped:
+def by_graph(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Found:
     """`shared_neighbor_clustering`; k may be "auto"."""
     _check_names("graph", ("n_neighbors", "n_components", "n_init", "exact_up_to"), params)
     found = shared_neighbor_clustering(vectors, k, seed=seed, **params)
-    return Grouped(found.labels, found.points, {"candidates": [asdict(one) for one in found.candidates]})
+    return Found(found.labels, {"candidates": [asdict(one) for one in found.candidates]}, found.points)
 
 
-def by_dbscan(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Grouped:
+def by_dbscan(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Found:
     """DBSCAN; where eps is not given, the knee of the k-distance curve."""
     if "eps" not in params:
-        from sortal.cluster.suggest import k_distances
+        from sortal.cluster.suggest_evidence import k_distances
 
         metric, min_samples = params.get("metric", "euclidean"), params.get("min_samples", 5)
         params |= {"eps": k_distances(vectors, min_samples, metric=metric, seed=seed).eps}
@@ -89,7 +106,7 @@ _ESTIMATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def _by_estimator(name: str, vectors: Vectors, k: int | str, seed: int, **params: Any) -> Grouped:
+def _by_estimator(name: str, vectors: Vectors, k: int | str, seed: int, **params: Any) -> Found:
     """One of our estimators on the vectors as they are."""
     module, estimator, defaults = _ESTIMATORS[name]
     return _fitted(
@@ -103,7 +120,7 @@ def _by_estimator(name: str, vectors: Vectors, k: int | str, seed: int, **params
     )
 
 
-METHODS: dict[str, Callable[..., Grouped]] = {
+METHODS: dict[str, Callable[..., Found]] = {
     "graph": by_graph,
     **{name: partial(_by_estimator, name) for name in _ESTIMATORS},
     "dbscan": by_dbscan,
@@ -223,7 +240,7 @@ def _fitted(
     k: int | str,
     seed: int,
     params: Mapping[str, Any],
-) -> Grouped:
+) -> Found:
     takes = [key for key in inspect.signature(estimator).parameters if key not in FORBIDDEN]
     _check_names(name, takes, params)
     given = {**defaults, **params}
@@ -243,7 +260,7 @@ def _fitted(
         evidence["inertia"] = float(fitted.inertia_)
     if "eps" in given:
         evidence["eps"] = float(given["eps"])
-    return Grouped(labels, half_whitening(vectors, 128)(vectors), evidence)
+    return Found(labels, evidence)
 
 
 def _fit(name: str, estimator: type, given: dict[str, Any], vectors: Vectors) -> tuple[Any, list[str]]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sortal.cluster.codebook_file import read_codebooks, write_codebooks
 from sortal.cluster.kmeans import kmeans
-from sortal.cluster.rows import refuse_nonfinite
+from sortal.cluster.rows import refuse_nonfinite, validated
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, nearest_center
@@ -147,7 +147,7 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
         came = getattr(X, "dtype", None)
         came = came if isinstance(came, np.dtype) and came.kind in "iubf" else np.dtype(np.float64)
         small = came.kind in "iub" and came.itemsize <= 2  # float32 holds them exactly
-        X = validate_data(
+        X = validated(
             self,
             X,
             reset=reset,

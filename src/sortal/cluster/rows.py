@@ -1,6 +1,8 @@
 """Rows of numbers, dense or CSR: checked once, then read dense and a few at a time."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -17,8 +19,11 @@ __all__ = [
     "refuse_nonfinite",
     "refuse_overflow",
     "rows_per_block",
+    "text_told",
+    "validated",
 ]
 
+TEXT = ("could not convert string", "arrays of bytes/strings")  # what scikit-learn says of it
 MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are finite in float64
 
 
@@ -26,10 +31,42 @@ def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
     """`x` as n x d in float32 or float64, not copied where it is that already; integers become float64."""
     x = x.tocsr() if or_sparse and issparse(x) else np.asarray(x)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
+        way_out = "a row for each center, as kmeans_plusplus draws them" if name == "start" else "such rows"
         raise InputError(
-            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape {x.shape}."
+            f"{name} must hold numbers, in at least one row and one column; got {x.dtype} of shape "
+            f"{x.shape}: give {way_out}."
         )
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+
+
+def validated(estimator: Any, X: Any, **asked: Any) -> Any:
+    """`validate_data`, with an `InputError` for text that says where it stands."""
+    from sklearn.utils.validation import validate_data
+
+    with text_told(X):
+        return validate_data(estimator, X, **asked)
+
+
+@contextmanager
+def text_told(X: Any) -> Iterator[None]:
+    """scikit-learn's refusal of text becomes an `InputError` that says where it stands."""
+    try:
+        yield
+    except ValueError as e:
+        if isinstance(e, InputError) or not any(words in str(e) for words in TEXT):
+            raise
+        raise InputError(f"X must hold numbers; {_first_text(X)}: leave that out, or make it numbers.") from e
+
+
+def _first_text(X: Any) -> str:
+    names = getattr(X, "columns", None)
+    for (row, column), value in np.ndenumerate(np.asarray(X, dtype=object)):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            called = "" if names is None else f" ({str(names[column])[:40]!r})"
+            return f"got {str(value)[:40]!r} in row {row}, column {column}{called}"
+    return "got text"
 
 
 def check_count(name: str, value: Any) -> None:

@@ -8,12 +8,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClusterMixin
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.cluster.descent import checked_weights
-from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow, validated
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
@@ -99,7 +100,7 @@ def _mean_variance(x: np.ndarray, origin: np.ndarray, weights: np.ndarray) -> fl
     return float(np.mean(squares / mass - (total / mass) ** 2))
 
 
-class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """The estimator: a subclass stores its parameters and runs its function."""
 
     n_clusters: Any
@@ -109,6 +110,15 @@ class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     tol: Any
     verbose: Any
     random_state: Any
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
 
     @abstractmethod
     def _run(self, X: np.ndarray, start: np.ndarray, weights: np.ndarray, callback: Any) -> Descent:
@@ -152,17 +162,39 @@ class SoftGroups(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = self._checked(X, reset=False)
         out = np.empty((len(X), len(self.cluster_centers_)), X.dtype)
+        self._cost(X, np.ones(len(X)), out)
+        return out
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The distance of each row of X to each center, (n, k)."""
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        out = np.empty((len(X), len(self.cluster_centers_)), X.dtype)
+
+        def measure(rows: slice) -> None:
+            out[rows] = cdist(X[rows], self.cluster_centers_)
+
+        for _ in map_blocks(measure, len(X), max(16, 2**20 // X.shape[1])):
+            pass
+        return out
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Minus the cost of X at the centers. `y` is ignored."""
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        return -self._cost(X, _check_sample_weight(sample_weight, X, dtype=np.float64))
+
+    def _cost(self, X: np.ndarray, weights: np.ndarray, *out: np.ndarray) -> float:
         centers = self.cluster_centers_.astype(np.float64)
         origin = centers.mean(axis=0)
-        self._step()(X, origin, centers - origin, np.ones(len(X)), out)
-        return out
+        return float(self._step()(X, origin, centers - origin, weights, *out)[2])
 
     def predict(self, X: Any) -> np.ndarray:
         """The group that each row of X belongs to most (ties: the lowest number)."""
         return np.asarray(self.memberships(X).argmax(axis=1), dtype=np.int32)
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:
-        X = validate_data(
+        X = validated(
             self,
             X,
             reset=reset,

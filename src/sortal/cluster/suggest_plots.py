@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sortal.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
-    from sortal.cluster.suggest import Suggestion
+    from sortal.cluster.suggestion import Suggestion
 
 __all__ = ["draw"]
 
