@@ -76,6 +76,25 @@ def test_overlapping_users_share_the_blas_limit():
     assert blas_threads() == before
 
 
+def test_the_last_to_leave_gives_back_what_another_thread_took():
+    before = blas_threads()
+    with one_blas_thread():
+        entered, leave = threading.Event(), threading.Event()
+
+        def second():
+            with one_blas_thread():
+                entered.set()
+                leave.wait()
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        entered.wait()
+    assert set(blas_threads()) == {1}
+    leave.set()
+    thread.join()
+    assert blas_threads() == before
+
+
 def test_the_door_lists_all_it_offers():
     assert sorted(sortal.kernels.__all__) == sortal.kernels.__all__
     assert all(hasattr(sortal.kernels, name) for name in sortal.kernels.__all__)

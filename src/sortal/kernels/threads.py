@@ -81,7 +81,7 @@ class _SharedLimit:
                 self._blas = min((count for _, count in counts), default=sys.maxsize)
                 self._held = [(library, count) for library, count in counts if count > 1]
                 for library, _ in self._held:
-                    library.set_num_threads(1)
+                    _set_threads(library, 1)
             self._users += 1
 
     def leave(self) -> None:
@@ -89,7 +89,7 @@ class _SharedLimit:
             self._users -= 1
             if self._users == 0:
                 for library, count in self._held:
-                    library.set_num_threads(count)
+                    _set_threads(library, count)
                 self._held = []
 
     def allowed(self) -> int:
@@ -111,6 +111,16 @@ class _SharedLimit:
         if self._libraries is None or self._libraries[0] != n_modules:
             self._libraries = n_modules, ThreadpoolController()
         return self._libraries[1]
+
+
+def _set_threads(library: LibController, count: int) -> None:
+    """Whichever thread asks: since 3.8 threadpoolctl heeds only the first, until that one gives it up."""
+    give_up = getattr(library, "clear_controlling_thread", None)
+    if give_up:
+        give_up(force=True)
+    library.set_num_threads(count)
+    if give_up:
+        give_up(force=True)
 
 
 _limit = _SharedLimit()
