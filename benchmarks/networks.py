@@ -2,8 +2,8 @@
 
 Every contender gets the same uint8 images and gives the vectors before the head; normalising is part of
 it. One thread each, CPU seconds, rounds interleaved; answers are compared first. Weights are random, which
-speed does not know. Goals: 1.8 times eager torch on ResNet-18, and the rate of the bare loop on the same graph
-(.97 of it or more: the spread of the rounds).
+speed does not know. Goals: 1.8 times eager torch on ResNet-18, and the rate of the bare loop on the same
+graph (.97 of it or more: the spread of the rounds).
 
     python benchmarks/networks.py [ROUNDS]
 """

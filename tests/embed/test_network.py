@@ -183,6 +183,28 @@ class TestExport:
             graph.name, f"{graph.name}.sha256", f"{graph.name}.lock"
         }  # fmt: skip
 
+    def test_on_a_gpu_torch_runs_it_where_its_checkpoint_is_and_the_graph_where_not(
+        self, weights, monkeypatch
+    ):
+        """The path of a GPU, walked on the CPU."""
+        from sortal.embed import network
+
+        wish = network_wish(f"resnet20={weights('resnet20')}")
+        alone = wish.made(Said())
+        monkeypatch.setattr(network, "GPU", "cpu")
+        monkeypatch.setattr(network, "_no_gpu", lambda: None)
+        torchs = wish.made(Said())
+        assert re.fullmatch(r"on the GPU by torch, as the graph to \de-0\d", torchs.device)
+        assert (torchs.spec, torchs.digest, torchs.batch) == (alone.spec, alone.digest, network.GPU_BATCH)
+        truth = alone.embed(images(5, 32))
+        monkeypatch.setattr(torchs, "_session", None)
+        np.testing.assert_allclose(torchs.embed(images(5, 32)), truth, atol=1e-5 * abs(truth).max())
+        again = rebuild(alone.spec, alone.weights)  # its file is not in the cache
+        assert again.device == "on the CPU by onnxruntime: a GPU is there, its weights for torch are not"
+        np.testing.assert_array_equal(again.embed(images(5, 32)), truth)
+        monkeypatch.setattr(network, "difference", lambda *given: 0.01)
+        assert "the GPU's vectors differ from it by 1.0e-02" in wish.made(Said()).device
+
     def test_a_head_of_any_size_and_googlenets_auxiliary_heads(self, weights):
         said = Said()
         path = weights("googlenet", num_classes=7, aux=True)

@@ -40,7 +40,7 @@ __all__ = ["NetworkEncoder", "NetworkWish", "network_wish", "pretrained", "recom
 # Source: Kornblith et al. 2021, "Why do better loss functions lead to less transferable features?".
 ON_CPU = ("resnet18", "resnet34", "resnet50", "resnet50-v2")
 ON_GPU = ("resnet50", "resnet101", "resnet152", "resnet34", "resnet18", "resnet50-v2")
-GPU_BATCH = 128
+GPU, GPU_BATCH = "cuda", 128
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class NetworkEncoder(OnnxEncoder):
     def _run(self, batch: np.ndarray) -> Vectors:
         if self._net is None:
             return super()._run(batch)
-        found: Vectors = torch_vectors(self._net, batch, "cuda")
+        found: Vectors = torch_vectors(self._net, batch, GPU)
         return found
 
     def _placed(self, checkpoint: tuple[Published, Path] | None) -> tuple["Network | None", str]:
@@ -190,7 +190,7 @@ class NetworkEncoder(OnnxEncoder):
         if checkpoint is None:
             return None, cpu + "a GPU is there, its weights for torch are not"
         net = loaded(*checkpoint, Progress())
-        found = difference(net.to("cuda"), self, "cuda")
+        found = difference(net.to(GPU), self, GPU)
         if not found <= TOLERANCE:
             return None, cpu + f"the GPU's vectors differ from it by {found:.1e} of the largest number"
         return net, f"on the GPU by torch, as the graph to {found:.0e}"
