@@ -9,12 +9,11 @@ from sortal.data import Source, shown
 from sortal.embed import Encoder, NetworkEncoder, NetworkWish, OnnxEncoder
 from sortal.errors import SortalError, StoreError
 from sortal.progress import Progress
-from sortal.published import Published
 from sortal.store import EncoderRow, Store
 from sortal.store.segments import sync_folder
 from sortal.whole import sha256_of
 
-__all__ = ["fetching", "keep_weights", "rebuilt_encoder", "settled_encoder"]
+__all__ = ["keep_weights", "network_command", "rebuilt_encoder", "settled_encoder"]
 
 
 def settled_encoder(
@@ -28,11 +27,17 @@ def settled_encoder(
     if chosen is None:
         encoder, reason = _kept(store) or _for_new(given, progress)
     elif isinstance(chosen, NetworkWish):
-        row = next((row for row in store.encoders() if chosen.is_of(row.spec)), None)
+        row = next((row for row in store.encoders() if chosen.is_of(row.spec) and _stands(store, row)), None)
         encoder, reason = chosen.made(progress) if row is None else rebuilt_encoder(store, row), "as asked"
     else:
         encoder, reason = chosen, _as_asked(chosen)
     return encoder, f"{reason}; {encoder.device}" if isinstance(encoder, NetworkEncoder) else reason
+
+
+def _stands(store: Store, row: EncoderRow) -> bool:
+    """Whether the pile's copy of the network is there and whole; else it is made and kept anew."""
+    kept = _weights_path(store, row.digest)
+    return kept.is_file() and sha256_of(kept) == row.digest
 
 
 def _as_asked(encoder: Encoder) -> str:
@@ -67,13 +72,14 @@ def _for_new(given: Source | None, progress: Progress) -> tuple[Encoder, str]:
     )
 
 
-def fetching(store: Store, network: Published) -> str:
-    """The command that embeds this pile with `network`, and what it fetches."""
+def network_command(store: Store) -> str:
+    """The command that embeds this pile with a network, and what it fetches."""
     there = embed.pretrained()
-    size = f"fetches {network.megabytes} MB once"
     if there is not None:
-        network, size = there.published, "its weights are in the cache"
-    return f"sortal organize {shown(str(store.path))} --encoder {network.name} ({size})"
+        name, size = there.name, "its weights are in the cache"
+    else:
+        name, size = embed.recommended().name, f"fetches {embed.recommended().megabytes} MB once"
+    return f"sortal organize {shown(str(store.path))} --encoder {name} ({size})"
 
 
 def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:

@@ -9,7 +9,7 @@ import numpy as np
 from sortal import embed
 from sortal.data import Source, open_source, shown
 from sortal.embed import Encoder, NetworkWish
-from sortal.encoding import fetching, keep_weights, settled_encoder
+from sortal.encoding import keep_weights, network_command, settled_encoder
 from sortal.errors import InputError, SortalError
 from sortal.progress import Progress, counted
 from sortal.store import MARKS, Grouping, Store, checked_name, counting
@@ -89,8 +89,7 @@ def _tell_outlook(
         progress.say(f"about {_duration(view.seconds)} to read and embed {len(plan.todo):,}")
     if view.photographs and encoder.name == "hog":
         progress.say(
-            "these look like photographs: hog sees shape only, a network sees more: "
-            + fetching(store, embed.recommended())
+            "these look like photographs: hog sees shape only, a network sees more: " + network_command(store)
         )
 
 

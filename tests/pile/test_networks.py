@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import sortal
-from sortal.errors import DataError, FetchError, MissingExtra
+from sortal.errors import DataError, FetchError, MissingExtra, SortalError
 from sortal.fetch import cache_folder
 from sortal.published import PUBLISHED
 
@@ -71,6 +71,20 @@ def test_auto_takes_a_cached_network_for_photographs_and_keeps_what_a_pile_has(p
     shutil.rmtree(tmp_path / "cache")
     kept, vectors, lines = organize(tmp_path / "photos.sortal")
     assert (kept.name, len(vectors)) == ("resnet18", 41)
+
+
+def test_a_damaged_copy_in_the_pile_is_mended_by_giving_the_name_again(photos, monkeypatch, tmp_path):
+    put_into_cache("resnet18", monkeypatch, tmp_path / "cache")
+    encoder, _, _ = organize(photos, encoder="resnet18", k=2)
+    kept = tmp_path / "photos.sortal" / "models" / f"{encoder.digest}.onnx"
+    content = kept.read_bytes()
+    for damage in (lambda: kept.write_bytes(content[:-1]), kept.unlink):
+        damage()
+        with pytest.raises(SortalError):
+            organize(tmp_path / "photos.sortal")
+        again, _, lines = organize(tmp_path / "photos.sortal", encoder="resnet18")
+        assert (again, kept.read_bytes()) == (encoder, content)
+        assert lines[-1] == "nothing changed: the groups stay as they are"
 
 
 def test_auto_takes_hog_for_glyphs_whatever_is_cached(monkeypatch, tmp_path):

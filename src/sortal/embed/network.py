@@ -83,7 +83,8 @@ class NetworkWish:
             "weights": self._provenance(digest),
             "preprocess": self.preprocess.as_json(),
         }
-        height, width = self.preprocess.size or (0, 0)
+        assert self.preprocess.size is not None
+        height, width = self.preprocess.size
         path = cache_folder() / f"{self.published.network}-{digest[:16]}-{height}x{width}.onnx"
         if not standing(path):
             check_exporter()
