@@ -41,6 +41,7 @@ def exported(net: "Network", path: Path, want: Preprocess) -> Path:
     """
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path):
             if standing(path):  # another process was faster
                 return path

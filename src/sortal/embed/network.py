@@ -91,7 +91,6 @@ class NetworkWish:
             net = loaded(self.published, source, progress)
             net.check_size(height, width)
             progress.say(f"{self.name}: written as ONNX for onnxruntime, once; some seconds")
-            path.parent.mkdir(parents=True, exist_ok=True)
             exported(net, path, self.preprocess)
         return NetworkEncoder(path, spec, self.name, (self.published, source))
 
