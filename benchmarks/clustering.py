@@ -350,11 +350,11 @@ def timed(fit: Callable[[], Any]) -> list[Any]:
 
 
 def cut(data: Data) -> Data:
-    """Some rows and centers: enough to load the loops that the whole needs, too few to leave memory behind.
+    """Some rows and centers: enough to load the loops that the whole needs.
 
-    At 300 rows those of k-means in few dimensions are not reached: .1 s and 5 MB of compiled code then count.
+    Those for few rows, or above 8,192 rows in few dimensions, are others: 25 MB of compiled code then count.
     """
-    n = min(10_000, len(data["x"]) // 5, max(300, 2**18 // data["x"].shape[1]))
+    n = min(20_000, len(data["x"]) // 2, max(300, 2**21 // data["x"].shape[1]))
     k = min(50, len(data.get("start", data.get("rows", range(5)))))
     few = dict(data)
     square = data["x"].shape[0] == data["x"].shape[1]
