@@ -100,7 +100,7 @@ def test_bounds_change_no_label(n, d, k, dtype, offset):
     x = (rng.normal(size=(n, d)) * 3 + rng.integers(0, 5, (n, 1)) * 4 + offset).astype(dtype)
     centers = x[:k].copy()
     labels = nearest_labels(x, centers)
-    bounds = Bounds(x, labels, centers, group_of_centers(centers, n))
+    bounds = Bounds(x, labels, centers, group_of_centers(centers))
     for _ in range(8):
         filled = np.unique(labels)
         centers = centers.copy()
@@ -116,7 +116,7 @@ def test_bounds_survive_overflow():
     x, centers = rows_and_centers(300, 20, 45, np.float64)
     x, centers = (x * 1e25).astype(np.float32), (centers * 1e25).astype(np.float32)
     labels = nearest_labels(x, centers)
-    bounds = Bounds(x, labels, centers, group_of_centers(centers, 300))
+    bounds = Bounds(x, labels, centers, group_of_centers(centers))
     for shrink in (0.9, 0.8, 0.7):
         moved = (centers * np.float32(shrink)).astype(np.float32)
         assign_with(bounds, x, labels, moved)

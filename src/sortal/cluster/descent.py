@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
-from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small
+from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small, one_blas_thread
 
 __all__ = ["KMeansResult", "KMeansStep", "block_of_rows", "check_start", "checked_weights", "descend"]
 
@@ -81,6 +81,14 @@ def descend(
         found = _descend_block(block, centers, max_iter, tol, callback)
         if found is not None:
             return found
+    with one_blas_thread():
+        return _descend_rows(x, centers, weights, max_iter, tol, callback, place)
+
+
+def _descend_rows(
+    x: Any, centers: np.ndarray, weights: np.ndarray | None, max_iter: int, tol: float,
+    callback: Callable[[KMeansStep], object] | None, place: Callable[[np.ndarray], np.ndarray] | None,
+) -> KMeansResult:  # fmt: skip
     k = len(centers)
     origin = centers.mean(axis=0, dtype=np.float64)
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)

@@ -64,8 +64,7 @@ def kmeans(
     refuse_overflow("x with start", refuse_nonfinite("x", x), start)
     weights = checked_weights(sample_weight, x.shape[0])
     block = block_of_rows(x, weights, len(start), max_iter)
-    with one_blas_thread():
-        return descend(x, start, weights, max_iter, tol, callback, block=block)
+    return descend(x, start, weights, max_iter, tol, callback, block=block)
 
 
 def _nearest(x: Any, centers: np.ndarray) -> np.ndarray:

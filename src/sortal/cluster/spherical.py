@@ -16,7 +16,7 @@ from sortal.cluster.descent import (
 )
 from sortal.cluster.kmeans import KMeans
 from sortal.cluster.rows import checked_rows, refuse_nonfinite
-from sortal.kernels import map_blocks, one_blas_thread
+from sortal.kernels import map_blocks
 
 __all__ = ["SphericalKMeans", "spherical_kmeans", "unit_rows"]
 
@@ -86,8 +86,7 @@ def _descend_sphere(
         return directions
 
     report = None if callback is None else lambda step: callback(_halved(step))
-    with one_blas_thread():
-        found = descend(x, unit_rows(start), weights, max_iter, tol, report, place)
+    found = descend(x, unit_rows(start), weights, max_iter, tol, report, place)
     return replace(found, inertia=found.inertia / 2, history=tuple(map(_halved, found.history)))
 
 
