@@ -46,3 +46,22 @@ def test_quantize_refuses(sortal, photo, tmp_path):
     assert "257" in sortal("quantize", "photo.png", "--colors", "257").error(2)
     assert "sortal quantize photo.jpg --colors 16" in sortal("quantize", "--help").out
     assert (tmp_path / "photo.png").read_bytes() == before
+
+
+def test_what_the_pixels_do_not_hold_is_said(sortal, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 8, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 200).save(tmp_path / "wide.png")
+    frames = [Image.fromarray(pixels[..., c]) for c in range(3)]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "plain.png")
+    for name, note in (
+        ("clear.png", "transparency is laid on a ground"),
+        ("wide.png", "more than 8 bits a pixel become 8"),
+        ("moves.gif", "of 3 frames the first is taken"),
+    ):
+        assert note in sortal("quantize", name).err
+    assert sortal("quantize", "plain.png").err == ""
+    assert "must be an image; there is no such file" in sortal("quantize", ".").error()
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    assert "1 colour, every pixel kept" in sortal("quantize", "dot.png").out

@@ -60,5 +60,5 @@ def test_the_graph_sees_digits_that_k_means_cuts_through(n):
 
 def test_equal_rows_and_least_data():
     for x in (np.ones((20, 2)), np.random.default_rng(0).normal(size=(20, 3))):
-        assert valley(x, 4) <= 0.5
+        assert valley(x, 4) < VALLEY
         assert modularity_excess(x, (2, 3, 4)).max() < EXCESS

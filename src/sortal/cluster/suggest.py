@@ -1,7 +1,7 @@
 """Which method, which k, eps and gamma for these data: the evidence, and a choice by stated rules."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
@@ -25,15 +25,19 @@ from sortal.cluster.suggestion import (
     Suggestion,
 )
 from sortal.errors import InputError
+from sortal.kernels import one_blas_thread
 from sortal.progress import counted
 
 __all__ = ["suggest"]
 
 # What without groups happens in at most one of twenty draws: see `tests/cluster/test_structure.py`.
-VALLEY = 0.5  # 140 draws without groups: .08 at most; three blobs of 133 that touch: 1.0 to 2.0
+VALLEY = (
+    1.0  # without groups: .9 at most, along a line; 12 of 14 draws of three blobs that touch: 1.08 to 2.6
+)
 EXCESS = 0.25  # 100 draws: .211 at most, and .265 once of log-normal columns; 300 digits: .42
 AS_MODULAR = 0.03  # splitting groups further costs the graph little: the least number as good counts
 DENSITY = 0.3  # `_worth` from which gaps lie between groups: six of 200 uniform rows had .27
+LINE_DENSITY, LINE = 0.6, 1.2  # that of rows along a line, up to this dimension; two moons have 1.5
 STABLE = 0.8
 SEPARATE = 0.99  # eigenvalue from which nothing lies between parts
 SMALLEST = 0.03  # share of the items; of fewer, chance makes dense spots
@@ -76,6 +80,7 @@ def suggest(
     part = np.ascontiguousarray(x[sample])
     weighed = tuple(METHODS) if methods is None else tuple(methods)
     most = min(max_clusters, len(part) // 5)
+    limits = _Limits(most, _least_density(part))
     tell(f"weighing 1 to {most} groups")
     numbers = by_number(part, most, seed)
     k = _best_number(numbers)
@@ -85,9 +90,9 @@ def suggest(
     evidence = []
     for method in weighed:
         tell(f"trying {method}")
-        asked = _asked(method, k, most, distances, eps, gammas)
-        evidence.append(_best([by_method(part, method, *one, seed) for one in asked], most))
-    groups, chosen, reason = _choose(tuple(evidence), numbers, k, most)
+        asked = _asked(method, k, limits, distances, eps, gammas)
+        evidence.append(_best([by_method(part, method, *one, seed) for one in asked], limits))
+    groups, chosen, reason = _choose(tuple(evidence), numbers, k, limits)
     params = dict(chosen.params)
     if "min_samples" in params:  # the same density in all items
         params["min_samples"] = max(2, ceil(params["min_samples"] * len(x) / len(part)))
@@ -100,13 +105,13 @@ def suggest(
 def _asked(
     method: str,
     k: int,
-    most: int,
+    limits: "_Limits",
     distances: KDistances,
     eps: tuple[MethodEvidence, ...],
     gammas: tuple[GammaEvidence, ...],
 ) -> list[tuple[int | str, dict[str, Any]]]:
     """The numbers of groups and parameters with which a method is run."""
-    seen = _best_density(eps, most)  # where there are gaps, their number is what a kernel should look for
+    seen = _best_density(eps, limits)  # where there are gaps, their number is what a kernel should look for
     if method == "dbscan":
         params = {"eps": distances.eps, "min_samples": distances.min_samples}
         return [("auto", params if seen is None else seen.params)]
@@ -145,12 +150,34 @@ def _best_number(numbers: tuple[NumberEvidence, ...]) -> int:
     return rows[int(np.argmin(ranks))].k
 
 
-def _with_gaps(one: MethodEvidence, most: int) -> bool:
+@dataclass(frozen=True)
+class _Limits:
+    """What counts as groups with gaps between them."""
+
+    groups: int  # at most
+    density: float  # at least: `_worth`
+
+
+def _least_density(x: np.ndarray) -> float:
+    """More is asked of rows along a line, whose widest spacing is by chance far above the next.
+
+    The two differ by a standard exponential when the widest is about log n: of 200 rows on a line every
+    fifth draw has a validity of .3, one in 25 of .6. In a plane a cut needs many wide spacings at once. The
+    dimension is that of the variances: (sum of eigenvalues)^2 / sum of squares.
+    """
+    centered = x - x.mean(axis=0, dtype=np.float64)
+    with one_blas_thread():
+        variances = np.linalg.svd(centered, compute_uv=False) ** 2
+    squares = float((variances**2).sum())
+    return LINE_DENSITY if squares > 0 and float(variances.sum()) ** 2 / squares < LINE else DENSITY
+
+
+def _with_gaps(one: MethodEvidence, limits: "_Limits") -> bool:
     """Whether sparse space lies between the groups, and not by chance."""
     return (
-        _worth(one) >= DENSITY
+        _worth(one) >= limits.density
         and one.stability is not None and one.stability >= STABLE
-        and one.n_groups <= most and one.smallest >= SMALLEST and one.left_out <= MOST_LEFT_OUT
+        and one.n_groups <= limits.groups and one.smallest >= SMALLEST and one.left_out <= MOST_LEFT_OUT
     )  # fmt: skip
 
 
@@ -163,9 +190,9 @@ def _worth(one: MethodEvidence) -> float:
     return (one.density or 0.0) * (one.stability or 0.0)
 
 
-def _best_density(rows: Sequence[MethodEvidence], most: int) -> MethodEvidence | None:
+def _best_density(rows: Sequence[MethodEvidence], limits: "_Limits") -> MethodEvidence | None:
     """The middle of those that are as good as the best: farthest from where groups merge or fall apart."""
-    good = [one for one in rows if _with_gaps(one, most)]
+    good = [one for one in rows if _with_gaps(one, limits)]
     if not good:
         return None
     best = max(map(_worth, good))
@@ -173,9 +200,9 @@ def _best_density(rows: Sequence[MethodEvidence], most: int) -> MethodEvidence |
     return near[len(near) // 2]
 
 
-def _best(rows: Sequence[MethodEvidence], most: int) -> MethodEvidence:
+def _best(rows: Sequence[MethodEvidence], limits: "_Limits") -> MethodEvidence:
     """Of the runs of one method."""
-    return max(rows, key=lambda one: (_with_gaps(one, most), _worth(one)))
+    return max(rows, key=lambda one: (_with_gaps(one, limits), _worth(one)))
 
 
 def _plainness(one: MethodEvidence) -> int:
@@ -189,12 +216,12 @@ def _firm(rows: Sequence[MethodEvidence]) -> MethodEvidence:
 
 
 def _choose(
-    rows: tuple[MethodEvidence, ...], numbers: tuple[NumberEvidence, ...], k: int, most: int
+    rows: tuple[MethodEvidence, ...], numbers: tuple[NumberEvidence, ...], k: int, limits: "_Limits"
 ) -> tuple[bool, MethodEvidence, str]:
     ran = sorted((one for one in rows if one.refused is None), key=_plainness)
     if not ran:
         raise InputError(f"no method can group these data; {rows[0].method}: {rows[0].refused}")
-    gaps = [one for one in ran if _with_gaps(one, most)]
+    gaps = [one for one in ran if _with_gaps(one, limits)]
     if gaps:
         best = max(map(_worth, gaps))
         taken = _firm([one for one in gaps if _worth(one) >= best - ALIKE])
