@@ -10,10 +10,12 @@ from sortal.cluster import (
     DBSCAN,
     FuzzyCMeans,
     KernelKMeans,
+    KMeans,
     KMedoids,
     ProductQuantizer,
     SharedNeighborClustering,
     SoftKMeans,
+    SphericalKMeans,
     VectorQuantizer,
     kmeans,
 )
@@ -21,7 +23,14 @@ from sortal.errors import InputError
 
 X = make_blobs(90, centers=3, random_state=0)[0]
 OURS = [KernelKMeans(3), KMedoids(3), SoftKMeans(3), FuzzyCMeans(3)]
-OTHERS = [DBSCAN(), VectorQuantizer(3), ProductQuantizer(1, 3), SharedNeighborClustering(3)]
+OTHERS = [
+    KMeans(3),
+    SphericalKMeans(3),
+    DBSCAN(),
+    VectorQuantizer(3),
+    ProductQuantizer(1, 3),
+    SharedNeighborClustering(3),
+]
 SOFT = [SoftKMeans(3), FuzzyCMeans(3)]
 
 

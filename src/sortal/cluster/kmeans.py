@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.cluster.descent import (
     KMeansResult,
@@ -23,7 +23,7 @@ from sortal.cluster.descent import (
     checked_weights,
     descend,
 )
-from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow, validated
 from sortal.cluster.seeding import seeds
 from sortal.errors import InputError
 from sortal.kernels import (
@@ -199,7 +199,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             if hasattr(self, "feature_names_in_"):
                 del self.feature_names_in_
             return X
-        return validate_data(
+        return validated(
             self,
             X,
             accept_sparse="csr",
@@ -263,7 +263,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        X = validate_data(
+        X = validated(
             self,
             X,
             accept_sparse="csr",
