@@ -19,10 +19,11 @@ import numpy as np
 
 from sortal import explore
 from sortal.classifier import Classifier, Predictions, load
-from sortal.data import Source, decode_image, open_source, shown, thumbnail
+from sortal.data import LabelledImages, Source, decode_image, open_source, shown, thumbnail
 from sortal.embed import Preprocess
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.export import FileRow, write_names
+from sortal.items import images_of
 from sortal.kernels import n_threads
 from sortal.progress import Progress
 from sortal.store import (
@@ -512,9 +513,7 @@ class Pile:
         """A classifier from the named items, saved as a model folder; its `report` has the held-out score."""
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
-            raise InputError(
-                f'no item of {shown(str(self.path))} has a name: sortal name PILE GROUP "NAME" first.'
-            )
+            raise InputError(_nothing_named(self.path))
         none = np.flatnonzero(self.none_of_these)
         column = self._vector_column()
         rows = column.positions(self._ids[np.concatenate([named, none])])
@@ -540,6 +539,13 @@ class Pile:
         )  # fmt: skip
         return head
 
+    def named_images(self, size: tuple[int, int]) -> LabelledImages:
+        """The items with a name as images of (height, width); `refused` says what cannot be read."""
+        named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
+        if not len(named):
+            raise InputError(_nothing_named(self.path))
+        return images_of(self._store, self._ids[named], [self.names[i] or "" for i in named], size)
+
     @property
     def n_named_by_group(self) -> int:
         """Items whose name was given to many at once, and so perhaps never looked at one by one."""
@@ -548,6 +554,10 @@ class Pile:
             if act.kind in MARKS:
                 many.update(dict.fromkeys(act.items.tolist(), act.kind == "name" and len(act.items) > 1))
         return sum(many.get(item, False) for item in self._ids.tolist())
+
+
+def _nothing_named(path: Path) -> str:
+    return f'no item of {shown(str(path))} has a name: sortal name PILE GROUP "NAME" first.'
 
 
 def _settings(parameters: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from sortal.train.report import HeadReport, NoveltyReport, name_scores, wilson_i
 from sortal.train.split import draw_evenly, held_out_mask
 from sortal.train.whitening import Whitening, whiten_within
 
-__all__ = ["Classified", "Head", "Prediction", "train_head", "train_head_from"]
+__all__ = ["Classified", "Head", "Prediction", "fit_linear", "train_head", "train_head_from"]
 
 MAX_NUMBERS = 2**26  # learned from at once: 256 MiB as float32, 65,536 vectors of 1,024 numbers
 BLOCK = 8_192  # rows classified at once
@@ -174,6 +174,16 @@ def train_head_from(
             labels, (_usable(read(train)), index[train]), (_usable(read(test)), index[test]),
             (len(names), n_none), held_out, seed,
         )  # fmt: skip
+
+
+def fit_linear(
+    vectors: Points, labels: Labels, seed: int
+) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
+    """Weights and bias on the vectors as they are, by the same regression; labels are 0 to k - 1."""
+    with one_blas_thread():
+        whitening = whiten_within(vectors, labels, seed)
+        weights, bias, _ = _logistic_regression(whitening, vectors, labels)
+    return weights, bias - weights @ whitening.mean
 
 
 def _fit(
