@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from sortal import nets
 from sortal.errors import Diverged, InputError
 from sortal.tasks import Answer, Classify
 from sortal.train.loop import train
@@ -185,6 +186,19 @@ def test_a_run_that_a_watcher_stopped_goes_on_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_network_in_channels_last_resumes_to_the_same_bits(tmp_path, optimizer):
+    plan = Plan(epochs=2, peak_lr=0.01, optimizer=optimizer, ema=0.9)
+
+    def go(**more):
+        net = nets.resnet20(3, 1, seed=0)
+        train(net, Classify(), batches(24, 8), plan, device="cpu", checkpoint_s=0, **more)
+        return weights(net)
+
+    go(folder=tmp_path, watchers=[lambda moment: "pause" if moment.step == 4 else None])
+    assert same(go(), go(folder=tmp_path))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_carried_state_and_unequal_pieces_resume_to_the_same_bits(tmp_path, optimizer):
     def go(folder=None, stop=None):
         torch.manual_seed(0)
@@ -286,4 +300,6 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_the_device_and_its_reason_are_said():
-    assert run(replace(PLAN, epochs=1))[1].device.startswith("cpu (asked for; float32, ")
+    assert run(replace(PLAN, epochs=1))[1].device.startswith(
+        "cpu (asked for; float32, channels_last, 1 thread)"
+    )

@@ -21,6 +21,13 @@ def test_a_recipe_is_frozen_and_called_as_it_is_asked_for(name):
         recipe.goal = 0
 
 
+@pytest.mark.parametrize("epochs", [1, 4, 200])
+def test_a_budget_leaves_room_after_the_warm_up(epochs):
+    plan = recipes.within(RECIPES["resnet20-cifar10"](), epochs).plan
+    assert plan.epochs == epochs
+    assert plan.warmup_epochs == min(2, epochs / 5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_smoke(name, tmp_path):

@@ -47,7 +47,9 @@ def recipe(
     asked = recipes.RECIPES[name]()
     if smoke:
         asked = recipes.smoke(asked)
-    plan = replace(asked.plan, seed=seed, epochs=epochs or asked.plan.epochs)
+    if epochs:
+        asked = recipes.within(asked, epochs)
+    plan = replace(asked.plan, seed=seed)
     asked = replace(asked, plan=plan)
     if data is None and not smoke:
         raise click.UsageError("--data is needed: the folder that holds the data; or try --smoke.")

@@ -105,12 +105,17 @@ def optimizer_tensors(net: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]
     }
 
 
+@torch.no_grad()
 def load_optimizer(net: nn.Module, optimizer: Optimizer, saved: Tensors) -> None:
     parameters = dict(net.named_parameters())
     for name, value in saved.items():
         parameter, key = name.rsplit(":", 1)
         owner = parameters[parameter]
-        optimizer.state[owner][key] = value.to(owner.device)
+        # In the parameter's own order of memory: fused steps walk both side by side.
+        held = (
+            torch.empty_like(owner, dtype=value.dtype) if value.ndim else torch.empty((), device=owner.device)
+        )
+        optimizer.state[owner][key] = held.copy_(value).detach()
 
 
 def _finished(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from sortal.train.augment import Augment
 from sortal.train.normalize import Normalize
 from sortal.train.plan import Plan
 
-__all__ = ["RECIPES", "Recipe", "lenet5_mnist", "resnet20_cifar10", "resnet20_finetune", "smoke"]
+__all__ = ["RECIPES", "Recipe", "lenet5_mnist", "resnet20_cifar10", "resnet20_finetune", "smoke", "within"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def lenet5_mnist() -> Recipe:
         net="lenet5",
         net_options={"size": 28, "padding": 2},
         data="mnist",
-        plan=Plan(epochs=19, peak_lr=0.1, warmup_epochs=1, weight_decay=5e-4, ema=0.999),
+        plan=Plan(epochs=18, peak_lr=0.1, warmup_epochs=1, weight_decay=5e-4, ema=0.999),
         batch_size=128,
         augment=Augment(shift=2, turn=15, zoom=0.15, shear=0.2),
         normalize=Normalize((0.1307,), (0.3081,)),
@@ -92,6 +92,12 @@ def smoke(recipe: Recipe) -> Recipe:
     return replace(
         recipe, name=f"{recipe.name} (smoke)", plan=plan, batch_size=32, n_train=512, n_test=256, goal=None
     )
+
+
+def within(recipe: Recipe, epochs: int) -> Recipe:
+    """The same in another number of epochs, a budget: at most a fifth of them warms up."""
+    warmup = min(recipe.plan.warmup_epochs, epochs / 5)
+    return replace(recipe, plan=replace(recipe.plan, epochs=epochs, warmup_epochs=warmup))
 
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
