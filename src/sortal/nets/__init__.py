@@ -13,8 +13,15 @@ try:
 except ImportError as e:
     raise MissingExtra("sortal.nets", "nets") from e
 
+from sortal.nets.alexnet import alexnet
+from sortal.nets.alexnet_two_group import alexnet_two_group
+from sortal.nets.builders import BUILDERS, builder
+from sortal.nets.convolutional import fully_convolutional
+from sortal.nets.googlenet import googlenet, googlenet_paper
 from sortal.nets.lenet import lenet5
+from sortal.nets.lenet_paper import lenet5_paper
 from sortal.nets.network import Network
+from sortal.nets.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from sortal.nets.resnet_small import (
     plain20,
     plain32,
@@ -26,20 +33,42 @@ from sortal.nets.resnet_small import (
     resnet44,
     resnet56,
     resnet110,
-)  # fmt: skip
+)
+from sortal.nets.vgg import vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 __all__ = [
+    "BUILDERS",
     "Network",
+    "alexnet",
+    "alexnet_two_group",
+    "builder",
+    "fully_convolutional",
+    "googlenet",
+    "googlenet_paper",
     "lenet5",
+    "lenet5_paper",
     "plain20",
     "plain32",
     "plain44",
     "plain56",
     "plain110",
+    "resnet18",
     "resnet20",
     "resnet32",
+    "resnet34",
     "resnet44",
+    "resnet50",
     "resnet56",
+    "resnet101",
     "resnet110",
+    "resnet152",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
 ]
 del MissingExtra

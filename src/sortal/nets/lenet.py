@@ -3,9 +3,9 @@
 Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-Based Learning Applied to Document Recognition,
 Proceedings of the IEEE 86(11), section II.B and figure 2.
 
-Where we differ: C3 sees all six maps, subsampling is max pooling without parameters, activations are ReLU, the
-output is linear. `size` and `padding` keep the paper's 32 x 32 frame or MNIST's own 28 x 28 (padding=2 sees
-the same numbers as images framed in zeros); C5's filters cover the whole of S4, 5 x 5 in both.
+Where we differ: C3 sees all six maps, subsampling is max pooling without parameters, activations are ReLU,
+the output is linear. `size` and `padding` keep the paper's 32 x 32 frame or MNIST's own 28 x 28 (padding=2
+gives what a frame of zeros gives); C5's filters cover the whole of S4, 5 x 5 in both.
 First weights: He et al.'s rule for ReLU in place of the paper's uniform one, which was made for its tanh.
 """
 

@@ -1,11 +1,11 @@
 """ResNet for small images, and the same without shortcuts.
 
-Source: He et al. 2015, arXiv:1512.03385, section 4.2: 6n + 2 layers, one convolution, three stages of n blocks
-with 16, 32, 64 channels, global average, one linear layer. Shortcuts are option A: every second pixel, new
-channels zero, no parameters; the plain networks have as many parameters as the residual ones. Submodules carry
-the names of akamaster/pytorch_resnet_cifar10, whose checkpoints load; as there, half of the zero channels lie
-before the old ones and half behind.
-First weights: He et al.'s rule (reference 13 of the paper), a head of deviation .01.
+Source: He et al. 2015, arXiv:1512.03385, section 4.2: 6n + 2 layers, one convolution, three stages of n
+blocks with 16, 32, 64 channels, global average, one linear layer. Shortcuts are option A: every second
+pixel, new channels zero, no parameters; the plain networks have as many parameters as the residual ones.
+Submodules carry the names of akamaster/pytorch_resnet_cifar10, whose checkpoints load; as there, half of
+the zero channels lie before the old ones and half behind.
+First weights: He et al.'s rule (reference 13 of the paper), and a small head.
 Any image size; the paper trains on 32 x 32.
 """
 
