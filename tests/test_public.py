@@ -11,7 +11,7 @@ import sortal
 
 PACKAGES = [
     "sortal", "sortal.cluster", "sortal.data", "sortal.embed", "sortal.errors", "sortal.explore",
-    "sortal.kernels", "sortal.pile", "sortal.store", "sortal.train",
+    "sortal.kernels", "sortal.nets", "sortal.pile", "sortal.store", "sortal.train",
 ]  # fmt: skip
 
 
@@ -61,6 +61,6 @@ def test_opening_a_pile_needs_neither_torch_nor_onnxruntime():
     assert not loaded_by("import sortal; sortal.organize") & {"torch", "onnxruntime", "click"}
 
 
-@pytest.mark.parametrize("name", [name for name in PACKAGES if name != "sortal"])
+@pytest.mark.parametrize("name", [name for name in PACKAGES if name not in ("sortal", "sortal.nets")])
 def test_no_layer_loads_torch(name):
     assert "torch" not in loaded_by(f"import {name}")

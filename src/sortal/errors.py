@@ -4,13 +4,14 @@
     ├── InputError      an argument breaks its rule (also a ValueError)
     ├── DataError       a file holds something else than it should
     │   └── Unreadable  one item cannot be read; it goes to quarantine and the run goes on
+    ├── FetchError      weights cannot be fetched: no network, or it broke off
     ├── StoreError      a pile cannot be opened, locked, read or written
     └── MissingExtra    an optional part is not installed (also an ImportError)
 
 Every message is one line: the argument or file, the rule, what came, the way out.
 """
 
-__all__ = ["DataError", "InputError", "MissingExtra", "SortalError", "StoreError", "Unreadable"]
+__all__ = ["DataError", "FetchError", "InputError", "MissingExtra", "SortalError", "StoreError", "Unreadable"]
 
 
 class SortalError(Exception):
@@ -31,6 +32,10 @@ class Unreadable(DataError):
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
         self.kind = kind
+
+
+class FetchError(SortalError):
+    """A file could not be fetched; the message carries the way to do it by hand."""
 
 
 class StoreError(SortalError):

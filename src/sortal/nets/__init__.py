@@ -1,9 +1,12 @@
 """Networks for images: five families, from the papers, with torchvision's names for their parts.
 
-from sortal import nets
-net = nets.resnet20(num_classes=10, seed=0)
-vectors = net.embed(images)      # float (B, 3, 32, 32) -> (B, 64)
-scores = net.head(vectors)       # = net(images)
+    from sortal import nets
+    net = nets.resnet20(num_classes=10, seed=0)
+    vectors = net.embed(images)      # float (B, 3, 32, 32) -> (B, 64)
+    scores = net.head(vectors)       # = net(images)
+    nets.weights.load(net, "resnet20")
+
+Tensors in, tensors out: nothing here knows of files of images or of training.
 """
 
 from sortal.errors import MissingExtra
@@ -13,6 +16,7 @@ try:
 except ImportError as e:
     raise MissingExtra("sortal.nets", "nets") from e
 
+from sortal.nets import weights  # noqa: F401  # nets.weights.load
 from sortal.nets.alexnet import alexnet
 from sortal.nets.alexnet_two_group import alexnet_two_group
 from sortal.nets.builders import BUILDERS, builder

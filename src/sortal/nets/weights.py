@@ -1,0 +1,151 @@
+"""Other people's weights into a network, every name and shape checked before the first number moves.
+
+from sortal import nets
+from sortal.nets import weights
+net = nets.resnet50()
+weights.load(net, "resnet50")            # fetched once from its publisher, hash checked
+weights.load(net, "my/checkpoint.pth")   # torchvision, timm, akamaster, safetensors
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sortal.errors import DataError
+from sortal.nets.checkpoint import read_checkpoint
+from sortal.nets.fetch import cache_folder, cached, fetched
+from sortal.nets.network import Network
+from sortal.nets.published import PUBLISHED, Published, published
+from sortal.progress import Progress
+
+__all__ = ["PUBLISHED", "Loaded", "Published", "cache_folder", "cached", "fetched", "load", "published"]
+
+AUXILIARY = re.compile(r"aux\d\.")
+# timm's VGG keeps its hidden layers as convolutions.
+TIMM = (
+    (re.compile(r"^pre_logits\.fc1\."), "classifier.0."),
+    (re.compile(r"^pre_logits\.fc2\."), "classifier.3."),
+    (re.compile(r"^head\.fc\."), "classifier.6."),
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Where the weights came from, the names that were left out, whether the head is still the net's own."""
+
+    path: Path
+    published: Published | None
+    dropped: tuple[str, ...]
+    own_head: bool
+
+
+def load(
+    net: nn.Module,
+    source: str | os.PathLike[str],
+    *,
+    replace_head: bool = False,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Put the weights of a file, or of a published name, into `net`; all of them or none.
+
+    A file comes before a name. Auxiliary heads that the net does not have are dropped with a line; with
+    `replace_head` a head of another size is left out, and the net keeps its own. `DataError` lists any other
+    name that is missing or too many, and any other shape. `fetched` says what fetching can raise.
+    """
+    progress = progress or Progress()
+    name = None if Path(source).exists() or _is_path(source) else published(os.fspath(source))
+    path = Path(source) if name is None else fetched(name, progress)
+    own = net.state_dict()
+    found = read_checkpoint(path, most_bytes=_most_bytes(own.values()))
+    if any(key.startswith("pre_logits.") for key in found):
+        found = {_as_torchvision(key): value for key, value in found.items()}
+    dropped = [key for key in found if AUXILIARY.match(key) and key not in own]
+    if dropped:
+        progress.say(f"{path.name}: its auxiliary heads are left out; this network has none.")
+    head = _head_of_other_size(net, found, own)
+    if head and not replace_head:
+        raise DataError(
+            f"{path}: its head knows {len(found[head[0]])} classes, this network's {len(own[head[0]])}. "
+            "To take all but the head: replace_head=True."
+        )
+    if head:
+        progress.say(f"{path.name}: its head for {len(found[head[0]])} classes is left out.")
+    found = {key: value for key, value in found.items() if key not in (*dropped, *head)}
+    wanted = {key: value for key, value in own.items() if key not in head}
+    _check_names(found, wanted, path)
+    _check_values(found, wanted, path)
+    with torch.no_grad():
+        for key, value in found.items():
+            wanted[key].copy_(value.reshape(wanted[key].shape))
+    return Loaded(path, name, (*dropped, *head), bool(head))
+
+
+def _is_path(source: str | os.PathLike[str]) -> bool:
+    """Whether it cannot be a name: a path object, or with a folder or an ending in it."""
+    return not isinstance(source, str) or "/" in source or os.sep in source or "." in source
+
+
+def _most_bytes(own: Iterable[Tensor]) -> int:
+    """Weights in double precision with Adam's two moments, an average, and 16 MB for the rest."""
+    return 8 * sum(value.numel() * 4 for value in own) + (1 << 24)
+
+
+def _as_torchvision(key: str) -> str:
+    for pattern, name in TIMM:
+        key = pattern.sub(name, key)
+    return key
+
+
+def _head_of_other_size(
+    net: nn.Module, found: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> tuple[str, ...]:
+    """The head's names where the file's differs from the net's in the number of classes alone."""
+    prefix = f"{net.head_name}." if isinstance(net, Network) else None
+    keys = tuple(key for key in own if prefix and key.startswith(prefix) and key in found)
+    if not keys or any(not found[key].ndim for key in keys):
+        return ()
+    sized = all(found[key].shape[1:].numel() == own[key].shape[1:].numel() for key in keys)
+    return keys if sized and any(len(found[key]) != len(own[key]) for key in keys) else ()
+
+
+def _check_names(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    # A counter of steps that files from before torch 0.4.1 do not have, and that nothing here reads.
+    missing = [key for key in wanted if key not in found and not key.endswith(".num_batches_tracked")]
+    extra = [key for key in found if key not in wanted]
+    if missing or extra:
+        raise DataError(
+            f"{path}: the weights must have this network's names; {_listed('missing', missing)}, "
+            f"{_listed('too many', extra)}. They belong to another network."
+        )
+
+
+def _listed(what: str, keys: Sequence[str]) -> str:
+    if not keys:
+        return f"none {what}"
+    more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
+    return f"{len(keys)} {what}: {', '.join(key[:80] for key in keys[:8])}{more}"
+
+
+def _check_values(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    for key, value in found.items():
+        want = wanted[key]
+        if value.shape != want.shape and not _same_as_convolution(value, want):
+            raise DataError(
+                f"{path}: {key} must have the shape {tuple(want.shape)}; it has {tuple(value.shape)}. "
+                "The weights belong to another network."
+            )
+        if value.is_floating_point() != want.is_floating_point():
+            raise DataError(f"{path}: {key} must be {want.dtype}; it is {value.dtype}.")
+        if not torch.isfinite(value).all():
+            raise DataError(f"{path}: {key} holds NaN or infinity; the training that wrote it went wrong.")
+
+
+def _same_as_convolution(value: Tensor, want: Tensor) -> bool:
+    """A linear layer kept as a convolution over the whole map, or the other way round."""
+    axes = {value.ndim, want.ndim}
+    return axes == {2, 4} and len(value) == len(want) and value.numel() == want.numel()
