@@ -29,6 +29,7 @@ COMMANDS = {
     "predict": "predict",
     "cluster": "cluster",
     "quantize": "quantize",
+    "arch": "arch",
     "doctor": "doctor",
     "completion": "completion",
 }

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -10,11 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Table
 
 from sortal.data import printable
 from sortal.progress import Progress
 
-__all__ = ["PlainProgress", "RichProgress", "print_candidates", "print_json", "progress"]
+__all__ = ["PlainProgress", "RichProgress", "print_candidates", "print_json", "print_table", "progress"]
 
 EVERY_S = 5.0  # between two plain lines of one phase
 
@@ -41,6 +43,18 @@ def print_candidates(rows: list[dict[str, float]], taken: int) -> None:
             f" silhouette {row['silhouette']:.3f}  modularity {row['modularity']:.3f}"
             f"  eigengap {row['eigengap']:.3f}"
         )
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns with a head, numbers to the right; as wide as it needs to be where nobody looks at it."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    cells = [tuple(row) for row in rows]
+    for i, column in enumerate(columns):
+        number = all(not row[i] or row[i][0].isdigit() or row[i][0] == "-" for row in cells)
+        table.add_column(escape(column), justify="right" if number else "left", no_wrap=True)
+    for row in cells:
+        table.add_row(*(escape(printable(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 250, highlight=False, emoji=False).print(table)
 
 
 class RichProgress(Progress):
