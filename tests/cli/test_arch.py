@@ -16,7 +16,7 @@ def test_compare_and_padding(sortal):
     assert "73,856" in out
     assert "102,464" in out
     assert len(out.splitlines()) == 3
-    same, valid = sortal("arch", "resnet20", "--padding", "same", "--padding", "valid", "--json").json("arch")
+    same, valid = sortal("arch", "vgg11", "--padding", "same", "--padding", "valid", "--json").json("arch")
     assert same["parameters"] == valid["parameters"]
     assert same["macs"] > valid["macs"]
 
