@@ -4,7 +4,7 @@ import pytest
 
 
 def test_layers_and_sums(sortal):
-    (record,) = sortal("arch", "conv3-6,fc-10", "--input", "1x28x28", "--json").json("arch")
+    (record,) = sortal("arch", "conv3-6,fc-10", "--input", "1x28x28", "--json").json("arch")["networks"]
     assert (record["parameters"], record["macs"]) == (47_110, 89_376)
     shown = sortal("arch", "resnet20").out
     assert "resnet20 on 3x32x32: 269,722 parameters" in shown
@@ -16,7 +16,9 @@ def test_compare_and_padding(sortal):
     assert "73,856" in out
     assert "102,464" in out
     assert len(out.splitlines()) == 3
-    same, valid = sortal("arch", "vgg11", "--padding", "same", "--padding", "valid", "--json").json("arch")
+    same, valid = sortal("arch", "vgg11", "--padding", "same", "--padding", "valid", "--json").json("arch")[
+        "networks"
+    ]
     assert same["parameters"] == valid["parameters"]
     assert same["macs"] > valid["macs"]
 

@@ -36,7 +36,7 @@ def arch(
 
     made = [one for text in networks for one in _arithmetic(text, _sizes(shape), padding)]
     if as_json:
-        print_json([_record(name, found) for name, found in made])
+        print_json({"networks": [_record(name, found) for name, found in made]})
     elif compare or len(padding) > 1:
         _print_sums(made)
     else:
