@@ -9,12 +9,12 @@ import http.client
 import os
 import shutil
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 
 from sortal.errors import DataError, FetchError, StoreError
 from sortal.nets.published import Published
@@ -144,7 +144,7 @@ def _download(weights: Published, part: Path, progress: Progress) -> None:
             reason = str(getattr(e, "reason", None) or e or type(e).__name__)
         now = part.stat().st_size if part.is_file() else 0
         tries = 0 if now > have else tries + 1
-        time.sleep(min(2.0**tries / 10, 2))
+        sleep(min(2.0**tries / 10, 2))
     raise _by_hand(weights, part, reason)
 
 
@@ -172,7 +172,8 @@ def _total(answer: http.client.HTTPResponse, have: int, weights: Published) -> i
 def _copy(answer: http.client.HTTPResponse, part: Path, mode: str, total: int, progress: Progress) -> None:
     with part.open(mode) as file:
         room = total - file.tell()
-        while room > 0 and (block := answer.read(min(BLOCK, room))):
+        # read1 gives what is there: read would wait for a whole block, and lose it when the line stalls.
+        while room > 0 and (block := answer.read1(min(BLOCK, room))):
             file.write(block)
             room -= len(block)
             progress.advance(len(block))
