@@ -42,7 +42,8 @@ PARAMETERS = {
     "vgg19_bn": 143_678_248,
 }
 SMALL = ("lenet5", "lenet5_paper", "plain20", "resnet20")
-ONE_OF_EACH = (*SMALL, "alexnet", "alexnet_two_group", "googlenet", "googlenet_paper", "resnet18", "resnet50")
+LARGE = ("alexnet", "alexnet_two_group", "googlenet", "googlenet_paper", "resnet18", "resnet50")
+ONE_OF_EACH = (*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE))
 
 
 def shapes(name, **given):
@@ -66,9 +67,13 @@ def test_published_parameters(name):
     assert shapes(name).num_classes == (10 if small else 1000)
 
 
-def test_auxiliary_heads():
+def test_parameters_with_auxiliary_heads():
     assert n_parameters(shapes("googlenet", aux=True)) == 13_004_888
     assert n_parameters(shapes("googlenet_paper", aux=True)) == 13_378_280
+
+
+@pytest.mark.slow
+def test_auxiliary_heads():
     for name in ("googlenet", "googlenet_paper"):
         net = nets.builder(name)(7, aux=True, seed=0).eval()
         images = torch.randn(1, 3, 224, 224)
@@ -172,7 +177,7 @@ def test_alexnets_first_map_is_55_by_55():
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "alexnet_two_group", "vgg11", "googlenet", "googlenet_paper", "lenet5"]
+    "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("vgg11", *LARGE[:4])), "lenet5"]
 )
 def test_the_least_size_is_the_least(name):
     net = nets.builder(name)(10, seed=0).eval()

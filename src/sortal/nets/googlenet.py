@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from sortal.errors import InputError
-from sortal.nets.network import Network, drawn, new_head
+from sortal.nets.network import Network, drawn
 
 __all__ = ["GoogLeNet", "googlenet", "googlenet_paper"]
 
@@ -82,11 +82,8 @@ class GoogLeNet(Network):
     def hidden(self) -> tuple[nn.Module, ...]:
         return (self.dropout,)
 
-    def replace_head(self, num_classes: int, *, seed: int | None = None) -> None:
-        super().replace_head(num_classes, seed=seed)
-        for aux in (self.aux1, self.aux2):
-            if aux is not None:
-                aux.fc2 = new_head(aux.fc2, num_classes, seed)
+    def heads(self) -> tuple[str, ...]:
+        return ("fc",) if self.aux1 is None else ("fc", "aux1.fc2", "aux2.fc2")
 
     def all_scores(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The head's scores and those of the two auxiliary heads, whose losses the paper weighs by .3."""

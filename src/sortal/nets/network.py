@@ -58,6 +58,10 @@ class Network(nn.Module):
         """The last layer, from vectors to one score a class."""
         return self.get_submodule(self.head_name)
 
+    def heads(self) -> tuple[str, ...]:
+        """Where all layers stand that give one score a class."""
+        return (self.head_name,)
+
     @property
     def embed_dim(self) -> int:
         return int(self.head.in_features)  # type: ignore[arg-type]  # a Linear or an RBF: both have it
@@ -68,7 +72,8 @@ class Network(nn.Module):
 
     def replace_head(self, num_classes: int, *, seed: int | None = None) -> None:
         """Put a new head for `num_classes` in the old one's place, drawn anew, on its device."""
-        self.set_submodule(self.head_name, new_head(self.head, num_classes, seed))
+        for name in self.heads():
+            self.set_submodule(name, new_head(self.get_submodule(name), num_classes, seed))
 
     def draw(self, generator: Generator | None) -> None:
         """Give every weight and buffer its first value."""

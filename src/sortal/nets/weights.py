@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sortal.errors import DataError
+from sortal.errors import DataError, InputError
+from sortal.nets.builders import BUILDERS
 from sortal.nets.checkpoint import read_checkpoint
 from sortal.nets.fetch import cache_folder, cached, fetched
 from sortal.nets.network import Network
@@ -59,8 +60,10 @@ def load(
     """
     progress = progress or Progress()
     name = None if Path(source).exists() or _is_path(source) else published(os.fspath(source))
-    path = Path(source) if name is None else fetched(name, progress)
     own = net.state_dict()
+    if name is not None:
+        _check_network(name, own)
+    path = Path(source) if name is None else fetched(name, progress)
     found = read_checkpoint(path, most_bytes=_most_bytes(own.values()))
     if any(key.startswith("pre_logits.") for key in found):
         found = {_as_torchvision(key): value for key, value in found.items()}
@@ -90,6 +93,16 @@ def _is_path(source: str | os.PathLike[str]) -> bool:
     return not isinstance(source, str) or "/" in source or os.sep in source or "." in source
 
 
+def _check_network(name: Published, own: Mapping[str, Tensor]) -> None:
+    """Before half a gigabyte is fetched for nothing."""
+    with torch.device("meta"):
+        theirs = BUILDERS[name.network]().state_dict()
+    if set(theirs) != {key for key in own if not AUXILIARY.match(key)}:
+        raise InputError(
+            f"the weights {name.name!r} belong to nets.{name.network}(); this network's parts have other names."
+        )
+
+
 def _most_bytes(own: Iterable[Tensor]) -> int:
     """Weights in double precision with Adam's two moments, an average, and 16 MB for the rest."""
     return 8 * sum(value.numel() * 4 for value in own) + (1 << 24)
@@ -104,9 +117,9 @@ def _as_torchvision(key: str) -> str:
 def _head_of_other_size(
     net: nn.Module, found: Mapping[str, Tensor], own: Mapping[str, Tensor]
 ) -> tuple[str, ...]:
-    """The head's names where the file's differs from the net's in the number of classes alone."""
-    prefix = f"{net.head_name}." if isinstance(net, Network) else None
-    keys = tuple(key for key in own if prefix and key.startswith(prefix) and key in found)
+    """The names in the heads, where the file's differ from the net's in the number of classes alone."""
+    heads = tuple(f"{name}." for name in net.heads()) if isinstance(net, Network) else ()
+    keys = tuple(key for key in own if key.startswith(heads) and key in found)
     if not keys or any(not found[key].ndim for key in keys):
         return ()
     sized = all(found[key].shape[1:].numel() == own[key].shape[1:].numel() for key in keys)
