@@ -6,18 +6,16 @@ import torch
 from sortal import nets
 from sortal.errors import InputError
 
-SLOW = pytest.mark.slow
+LARGE = ("alexnet", "alexnet_two_group", "googlenet", "googlenet_paper", "resnet18", "resnet50", "vgg11")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "lenet5", "lenet5_paper", "resnet20", "plain20",
-        pytest.param("googlenet", marks=SLOW), pytest.param("resnet18", marks=SLOW), pytest.param("googlenet_paper", marks=SLOW),
-        pytest.param("alexnet", marks=SLOW), pytest.param("alexnet_two_group", marks=SLOW),
-        pytest.param("vgg11", marks=SLOW), pytest.param("resnet50", marks=SLOW),
+        *("lenet5", "lenet5_paper", "resnet20", "plain20"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE),
     ],
-)  # fmt: skip
+)
 @torch.no_grad()
 def test_same_answer_at_the_training_size_and_a_map_beyond(name):
     net = nets.builder(name)(7, seed=0).eval()

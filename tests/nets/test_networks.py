@@ -1,6 +1,7 @@
 """Every network: published sizes, one vector an image, weights from a seed, and images that do not fit."""
 
 import sys
+import warnings
 from subprocess import check_output
 
 import pytest
@@ -230,6 +231,24 @@ def test_half_precision_and_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert net(torch.zeros(1, 3, 8, 8)).dtype == torch.bfloat16
     assert net.double()(torch.zeros(1, 3, 8, 8, dtype=torch.float64)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+def test_an_exporters_trace_sees_the_mathematics_alone(name, tmp_path):
+    """No shape becomes a constant: torch warns of each that would. onnxruntime gives the same scores."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    net, path = nets.builder(name)(seed=0).eval(), str(tmp_path / "net.onnx")
+    images = torch.randn(3, net.in_channels, 32, 32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.onnx.export(
+            net, (images[:2],), path, dynamo=False, input_names=["images"], dynamic_axes={"images": {0: "b"}}
+        )
+    # The check of annotations, which only tests run, reads shapes too.
+    assert not [w for w in caught if w.category is torch.jit.TracerWarning and "sortal" in w.filename]
+    found = onnxruntime.InferenceSession(path).run(None, {"images": images.numpy()})[0]
+    with torch.no_grad():
+        assert abs(found - net(images).numpy()).max() < 1e-4  # float32, other order of sums
 
 
 def test_builder_by_name():

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sortal.errors import InputError
-from sortal.nets.network import Network
+from sortal.nets.network import Network, traced
 
 __all__ = ["FullyConvolutional", "fully_convolutional"]
 
@@ -33,18 +33,22 @@ class FullyConvolutional(nn.Module):
             self.net.set_submodule(net.head_name, AtEveryPlace(self.net.head))
 
     def forward(self, images: Tensor) -> Float[Tensor, "B k h w"]:
+        if not traced():
+            self.check(images)
+        x: Tensor = self.pool(self.net.maps(images))
+        for layer in (*self.net.hidden(), self.net.head):
+            x = layer(x)
+        return x
+
+    def check(self, images: Tensor) -> None:
+        """`InputError` where the images do not fit."""
         self.net.check_kind(images)
-        x: Tensor = self.net.maps(images)
-        if min(x.shape[2:]) < self.net.map_side:
-            size = self.net.train_size
+        size = self.net.train_size
+        if min(images.shape[2:]) < size:
             raise InputError(
                 f"images must be at least {size} x {size}, the training size; "
                 f"got {images.shape[2]} x {images.shape[3]}. Enlarge them."
             )
-        x = self.pool(x)
-        for layer in (*self.net.hidden(), self.net.head):
-            x = layer(x)
-        return x
 
 
 def fully_convolutional(net: Network) -> FullyConvolutional:

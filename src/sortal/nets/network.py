@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from sortal.errors import InputError
 
-__all__ = ["Network", "drawn", "he_normal", "new_head", "normal"]
+__all__ = ["Network", "drawn", "he_normal", "new_head", "normal", "traced"]
 
 N = TypeVar("N", bound="Network")
 
@@ -43,7 +43,8 @@ class Network(nn.Module):
 
     def embed(self, images: Tensor) -> Float[Tensor, "B d"]:
         """One vector an image: what the head sees. `InputError` where the images do not fit."""
-        self.check(images)
+        if not traced():
+            self.check(images)
         vectors: Tensor = self.avgpool(self.maps(images)).flatten(1)
         for layer in self.hidden():
             vectors = layer(vectors)
@@ -176,6 +177,11 @@ def _generator(seed: int | None) -> Generator | None:
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise InputError(f"seed must be None or an integer of 0 or more; got {seed!r}.")
     return Generator().manual_seed(seed)
+
+
+def traced() -> bool:
+    """Whether an exporter is watching: its shapes are no numbers that could be checked."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def _check_count(name: str, value: int) -> None:

@@ -99,7 +99,7 @@ def _check_network(name: Published, own: Mapping[str, Tensor]) -> None:
         theirs = BUILDERS[name.network]().state_dict()
     if set(theirs) != {key for key in own if not AUXILIARY.match(key)}:
         raise InputError(
-            f"the weights {name.name!r} belong to nets.{name.network}(); this network's parts have other names."
+            f"the weights {name.name!r} belong to nets.{name.network}(); this network has other parts."
         )
 
 
