@@ -189,7 +189,7 @@ def test_the_least_size_is_the_least(name):
         net.maps(below)
 
 
-@pytest.mark.parametrize("name", ["resnet20", "plain20", "resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet20", "plain20", "resnet18"])
 def test_resnets_take_one_pixel(name):
     net = nets.builder(name)(10, seed=0).eval()
     assert net(torch.zeros(1, 3, 1, 5)).shape == (1, 10)

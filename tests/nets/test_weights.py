@@ -113,6 +113,16 @@ def test_timm_keeps_vggs_hidden_layers_as_convolutions(tmp_path):
 
 
 def test_auxiliary_heads_are_dropped_with_a_line(tmp_path):
+    aux = {"aux1.fc2.weight": torch.zeros(10, 8), "aux2.conv.bn.weight": torch.zeros(8)}
+    said, net = Said(), nets.resnet20(seed=2)
+    loaded = weights.load(net, saved(tmp_path / "aux.pth", GIVEN | aux), progress=said)
+    assert said.lines == ["aux.pth: its auxiliary heads are left out; this network has none."]
+    assert loaded.dropped == tuple(aux)
+    assert same(net, nets.resnet20(seed=1))
+
+
+@pytest.mark.slow
+def test_googlenets_auxiliary_heads(tmp_path):
     given = nets.googlenet(3, aux=True, seed=1)
     path = saved(tmp_path / "googlenet.pth", given.state_dict())
     net, said = nets.googlenet(3, seed=2), Said()
@@ -171,6 +181,7 @@ def test_weights_of_another_network(tmp_path, change, message):
     assert same(net, nets.resnet20(seed=2))
 
 
+@pytest.mark.slow
 def test_all_heads_are_left_out_together(tmp_path):
     path = saved(tmp_path / "three.pth", nets.googlenet(3, aux=True, seed=1).state_dict())
     net = nets.googlenet(4, aux=True, seed=2)
