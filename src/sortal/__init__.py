@@ -38,7 +38,7 @@ _FROM_PILE = {"Classifier", "Pile", "load", "open", "organize"}
 def __getattr__(name: str) -> Any:
     if name in _FROM_PILE:
         return getattr(import_module("sortal.pile"), name)
-    if name in ("cluster", "train", "explore"):
+    if name in ("cluster", "explore", "nets", "train"):
         return import_module(f"sortal.{name}")
     raise AttributeError(f"module 'sortal' has no attribute {name!r}")
 

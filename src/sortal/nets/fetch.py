@@ -193,7 +193,7 @@ def _by_hand(weights: Published, part: Path, reason: str) -> FetchError:
     kept = f" {have / 1e6:.1f} MB came and are kept; the next call goes on from there." if have else ""
     return FetchError(
         f"{weights.name} could not be fetched: {reason}.{kept} By hand: fetch {weights.url} where there is a "
-        f"network, and put it at {part.with_suffix('')}."
+        f"network, and put it at {part.with_suffix('')} or give its path."
     )
 
 
