@@ -1,5 +1,6 @@
 """Piles embedded by networks by name: fetched once, kept in the pile, taken by auto only from the cache."""
 
+import json
 import os
 import shutil
 
@@ -136,5 +137,5 @@ def test_a_network_by_name_from_the_server_to_a_model(photos, monkeypatch, tmp_p
         pile.train(tmp_path / "two.model")
     shutil.rmtree(moved)
     model = sortal.load(tmp_path / "two.model")
-    assert model.encoder.spec == encoder.spec
+    assert json.loads(json.dumps(model.encoder.spec)) == encoder.spec
     assert len(model.predict(photos).predictions) == 41
