@@ -28,10 +28,8 @@ class Classifier:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        spec = model.encoder.get("spec", {})
-        self.encoder = embed.rebuild(
-            spec, model.folder / "encoder.onnx" if spec.get("kind") == "onnx" else None
-        )
+        network = model.folder / "encoder.onnx"
+        self.encoder = embed.rebuild(model.encoder.get("spec", {}), network if network.is_file() else None)
         if (self.encoder.digest, self.encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
             raise InputError(
                 f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "

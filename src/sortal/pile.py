@@ -21,6 +21,7 @@ from sortal import explore
 from sortal.classifier import Classifier, Predictions, load
 from sortal.data import LabelledImages, Source, decode_image, open_source, shown, thumbnail
 from sortal.embed import Preprocess
+from sortal.encoding import rebuilt_encoder
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.export import FileRow, write_names
 from sortal.items import images_of
@@ -40,7 +41,7 @@ from sortal.store import (
 )
 from sortal.store.lock import held
 from sortal.train import Head, save_model, train_head_from
-from sortal.update import bring_up_to_date, rebuilt_encoder
+from sortal.update import bring_up_to_date
 from sortal.whole import checked_target
 from sortal.wishes import (
     check_is_of,
@@ -73,10 +74,13 @@ def organize(
 
     source: a folder, a zip, a CSV or Parquet list of paths, or a pile, whose sources are then read again.
     into: the pile; by default `NAME.sortal` beside the source. An existing one takes what is new.
-    encoder: "hog", "pixels", an ONNX file, or "auto": what the pile already has, else "hog". k: the number of
-    groups, "auto" for a guess, or "suggest" for one weighed at length. method: graph, kmeans, spherical,
-    soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters as in "dbscan(eps=0.5)". None
-    for k, method or seed keeps what the pile had, at first "auto", "graph" and 0.
+    encoder: "hog", "pixels", an ONNX file, a network by name ("resnet50": its published weights are fetched
+    once; "resnet20=FILE": those of a file), or "auto": what the pile already has, else for photographs a
+    network that has been fetched before, else "hog".
+    k: the number of groups, "auto" for a guess, or "suggest" for one weighed at length.
+    method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters
+    as in "dbscan(eps=0.5)".
+    None for k, method or seed keeps what the pile had, at first "auto", "graph" and 0.
     names_from="folders" takes sub-folders as names of items without one.
     Killed at any moment, the pile opens and the next call goes on. `InputError` for a bad argument, before
     anything stored is changed.

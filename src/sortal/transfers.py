@@ -12,9 +12,9 @@ from sortal.embed.choose import look_like_photographs
 from sortal.errors import InputError
 from sortal.nets import Network
 from sortal.nets.checkpoint import read_checkpoint
-from sortal.nets.published import PUBLISHED
 from sortal.pile import open as open_pile
 from sortal.progress import Progress, counted
+from sortal.published import PUBLISHED
 from sortal.store import is_pile
 from sortal.train import Augment, Normalize, usual_augment
 from sortal.train.device import choose_device

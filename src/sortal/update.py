@@ -1,27 +1,23 @@
 """A pile brought up to date: new files become vectors, and all of them groups."""
 
-import os
-import shutil
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sortal import embed
 from sortal.data import Source, open_source, shown
-from sortal.embed import Encoder, OnnxEncoder
-from sortal.errors import InputError, SortalError, StoreError
+from sortal.embed import Encoder, NetworkWish
+from sortal.encoding import fetching, keep_weights, settled_encoder
+from sortal.errors import InputError, SortalError
 from sortal.progress import Progress, counted
-from sortal.store import MARKS, EncoderRow, Grouping, Store, checked_name, counting
-from sortal.store.segments import sync_folder
-from sortal.train.manifest import sha256_of
+from sortal.store import MARKS, Grouping, Store, checked_name, counting
 
 if TYPE_CHECKING:
     from sortal.cluster import Grouped
 
-__all__ = ["Grouper", "bring_up_to_date", "rebuilt_encoder"]
+__all__ = ["Grouper", "bring_up_to_date"]
 
 # Those of sortal.cluster, named here so that a typo costs no import.
 METHODS = ("graph", "kmeans", "spherical", "soft", "kernel", "kmedoids", "dbscan")
@@ -31,16 +27,20 @@ LookedAt = list[tuple[int, Source, embed.Plan]]  # source id, source, what a loo
 
 
 def bring_up_to_date(
-    store: Store, given: Source | None, chosen: Encoder | None, grouper: "Grouper", progress: Progress
+    store: Store,
+    given: Source | None,
+    chosen: Encoder | NetworkWish | None,
+    grouper: "Grouper",
+    progress: Progress,
 ) -> None:
     """Read what is new in the sources, embed it, and group everything.
 
-    `given` is the source to read, None for all that the pile knows; `chosen` the encoder, None for "auto":
-    the one whose vectors the pile has, else hog. Everything done is stored at once, so a killed call is taken
+    `given` is the source to read, None for all that the pile knows; `chosen` the encoder, None for "auto".
+    Everything done is stored at once, so a killed call is taken
     up by the next. What is gone is dropped last: until the new groups are there, the old ones show whole.
     """
-    encoder, reason = (chosen, _as_asked(chosen)) if chosen is not None else _auto(store)
-    _keep_weights(store, encoder)  # first: an encoder that the pile knows is one that it can run
+    encoder, reason = settled_encoder(store, given, chosen, progress)
+    keep_weights(store, encoder)  # first: an encoder that the pile knows is one that it can run
     encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
     grouper.settle(store, encoder_id)
     progress.say(f"encoder {encoder.name}: {encoder.dim:,} numbers an item; {reason}")
@@ -55,7 +55,7 @@ def bring_up_to_date(
         progress.say(_found(source, plan))
         embed.refuse(store, source_id, plan.refused)
         if plan.todo:
-            _tell_outlook(source, plan, encoder, progress)
+            _tell_outlook(store, source, plan, encoder, progress)
             progress.start("embedding", len(plan.todo))
             embed.embed(store, source_id, source, encoder, encoder_id, plan.todo, progress.advance)
     ids = _staying(store, encoder_id, looked_at)
@@ -80,14 +80,17 @@ def _staying(store: Store, encoder_id: int, looked_at: LookedAt) -> np.ndarray:
     return ids[~np.isin(ids, lost)]
 
 
-def _tell_outlook(source: Source, plan: embed.Plan, encoder: Encoder, progress: Progress) -> None:
+def _tell_outlook(
+    store: Store, source: Source, plan: embed.Plan, encoder: Encoder, progress: Progress
+) -> None:
     """How long it will take, before it starts; and whether another encoder would see more."""
     view = embed.outlook(source, plan.todo, encoder)
     if view.seconds is not None:
         progress.say(f"about {_duration(view.seconds)} to read and embed {len(plan.todo):,}")
     if view.photographs and encoder.name == "hog":
         progress.say(
-            "these look like photographs: hog sees shape only, a network sees more (--encoder FILE.onnx)"
+            "these look like photographs: hog sees shape only, a network sees more: "
+            + fetching(store, embed.recommended())
         )
 
 
@@ -294,68 +297,6 @@ def _same(
         return False
     column = store.column("labels", before.id)
     return column is not None and np.array_equal(column.item_ids, ids)
-
-
-def _as_asked(encoder: Encoder) -> str:
-    if isinstance(encoder, OnnxEncoder) and encoder.assumed:
-        return (
-            "as asked; nothing says how it wants its images, so torchvision's preprocessing for ImageNet is "
-            "assumed (--preprocess or a file beside it says otherwise)"
-        )
-    return "as asked"
-
-
-def _auto(store: Store) -> tuple[Encoder, str]:
-    """The encoder that the pile's groups were made with, whose vectors are there already; else hog."""
-    rows = {row.id: row for row in store.encoders()}
-    grouping = store.grouping()
-    if not rows:
-        return embed.named("hog"), (
-            "auto takes it where the pile has no other: it needs no weights and works everywhere"
-        )
-    return (
-        rebuilt_encoder(store, rows[grouping.encoder if grouping else max(rows)]),
-        "the pile has its vectors",
-    )
-
-
-def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
-    """The encoder of `row`. StoreError where the network kept in the pile is not the one it was."""
-    weights = _weights_path(store, row.digest)
-    encoder = embed.rebuild(row.spec, weights if weights.is_file() else None)
-    if (encoder.digest, encoder.dim) != (row.digest, row.dim):
-        raise StoreError(
-            f"{shown(str(store.path))}: damaged, its encoder {shown(row.name)} is not what made its vectors:"
-            " restore the pile from a copy, or give the network again (--encoder)."
-        )
-    encoder.name = row.name  # that of the file it came from
-    return encoder
-
-
-def _weights_path(store: Store, digest: str) -> Path:
-    return store.path / "models" / f"{digest}.onnx"
-
-
-def _keep_weights(store: Store, encoder: Encoder) -> None:
-    """Copy the network into the pile, so that the pile can be grouped again when the file has moved."""
-    kept = _weights_path(store, encoder.digest)
-    if encoder.weights in (None, kept):  # none, or the pile's own, whose digest was just compared
-        return
-    if kept.exists() and sha256_of(kept) == encoder.digest:
-        return
-    fresh = kept.with_suffix(".new")
-    try:
-        kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(encoder.weights, fresh)
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
-        fresh.replace(kept)
-        sync_folder(kept.parent)
-    except OSError as e:
-        fresh.unlink(missing_ok=True)
-        raise StoreError(
-            f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
-        ) from e
 
 
 def _found(source: Source, plan: embed.Plan) -> str:

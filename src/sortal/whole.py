@@ -1,13 +1,14 @@
-"""A file written whole or not at all."""
+"""A file written whole or not at all, and the hash of one."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 from pathlib import Path
 
 from sortal.errors import InputError, StoreError
 
-__all__ = ["checked_target", "write_whole"]
+__all__ = ["checked_target", "sha256_of", "write_whole"]
 
 
 def checked_target(path: str | os.PathLike[str]) -> Path:
@@ -39,3 +40,9 @@ def write_whole(target: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to tell
             partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read as a stream."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

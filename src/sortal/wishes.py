@@ -9,7 +9,7 @@ from typing import Any, TypeGuard, cast
 
 from sortal import embed
 from sortal.data import NamesFrom, Source, open_source, shown
-from sortal.embed import Encoder, Preprocess
+from sortal.embed import Encoder, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.store import Store, is_pile
 from sortal.update import Grouper
@@ -57,9 +57,13 @@ def given_source(
     return None
 
 
-def chosen_encoder(encoder: str | os.PathLike[str], preprocess: Preprocess | None) -> Encoder | None:
+def chosen_encoder(
+    encoder: str | os.PathLike[str], preprocess: Preprocess | None
+) -> Encoder | NetworkWish | None:
+    """What is named; a network's weights are not touched yet. None for "auto"."""
     if encoder != "auto":
-        return embed.named(os.fspath(encoder), preprocess)
+        wish = os.fspath(encoder)
+        return embed.network_wish(wish, preprocess) or embed.named(wish, preprocess)
     if preprocess is not None:
         raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
     return None

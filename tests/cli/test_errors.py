@@ -73,7 +73,12 @@ def test_arguments_out_of_range_change_nothing(sortal, pile):
     )
     assert "k must be" in sortal("organize", pile, "-k", "0").error()
     assert "seed must be" in sortal("organize", pile, "--seed", 2**32).error()
-    assert "encoder must be" in sortal("organize", pile, "--encoder", "resnet").error()
+    assert "Did you mean resnet56 or resnet50" in sortal("organize", pile, "--encoder", "resnet5").error()
+    assert "must name a file" in sortal("organize", pile, "--encoder", "resnet20=nowhere.th").error()
+    assert (
+        "have their own preprocessing"
+        in sortal("organize", pile, "--encoder", "resnet50", "--preprocess", "size=8").error()
+    )
     assert (
         "preprocess belongs to an ONNX file"
         in sortal("organize", pile, "--encoder", "hog", "--preprocess", "size=8").error()

@@ -77,7 +77,7 @@ def test_hog_sees_shape_and_no_light_and_gives_zeros_for_a_blank():
 
 def test_a_wish_that_nothing_fits_is_one_line(tmp_path):
     for wish in ("hogg", "", "a\nb", str(tmp_path)):
-        with pytest.raises(InputError, match="encoder must be auto, hog, pixels or the path") as caught:
+        with pytest.raises(InputError, match="encoder must be auto, hog, pixels, the path") as caught:
             named(wish)
         assert str(caught.value).isprintable()
     with pytest.raises(InputError, match="preprocess belongs to an ONNX file"):

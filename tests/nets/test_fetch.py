@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from sortal import nets
+from sortal import fetch, nets
 from sortal.errors import DataError, FetchError, InputError, StoreError
-from sortal.nets import fetch, weights
-from sortal.nets.fetch import cache_folder, cached, fetched
-from sortal.nets.published import PUBLISHED
+from sortal.fetch import cache_folder, cached, fetched
+from sortal.nets import weights
 from sortal.progress import Progress
+from sortal.published import PUBLISHED
 
 CONTENT = np.random.default_rng(0).bytes(300_001)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

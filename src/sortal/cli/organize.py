@@ -16,11 +16,16 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
 @click.command()
 @click.argument("source", type=click.Path())
 @click.option("--into", type=click.Path(), help="The pile; by default NAME.sortal beside the source.")
-@click.option("--encoder", default="auto", show_default=True, help="auto, hog, pixels, or an ONNX file.")
+@click.option(
+    "--encoder",
+    default="auto",
+    show_default=True,
+    help="auto, hog, pixels, an ONNX file, a network such as resnet50, or resnet20=FILE with its weights.",
+)
 @click.option(
     "--preprocess",
     metavar="KEY=VALUE,...",
-    help="An ONNX file's size, crop, resample, range, mean, std, channels, layout, output.",
+    help="Of an ONNX file or NETWORK=FILE: size, crop, resample, range, mean, std, channels, layout, output.",
 )
 @click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
 @METHOD
@@ -54,6 +59,7 @@ def organize(
     sortal organize photos.sortal -k 12
     sortal organize photos.sortal --suggest
     sortal organize photos.sortal --method sklearn.cluster.HDBSCAN --param min_cluster_size=20
+    sortal organize photos/ --encoder resnet50
     sortal organize photos/ --encoder net.onnx --preprocess range=255,mean=128,std=128
     """
     from sortal import pile as library

@@ -1,8 +1,9 @@
 """Items in, vectors out: encoders, and how one is run over a pile."""
 
-from sortal.embed.choose import Outlook, named, outlook
+from sortal.embed.choose import Outlook, named, outlook, shows_photographs
 from sortal.embed.encoder import Encoder, rebuild
 from sortal.embed.hog import Hog
+from sortal.embed.network import NetworkEncoder, NetworkWish, network_wish, pretrained, recommended
 from sortal.embed.onnx import OnnxEncoder, Preprocess
 from sortal.embed.pixels import Pixels
 from sortal.embed.run import Plan, embed, plan, refuse, vectors_of
@@ -10,6 +11,8 @@ from sortal.embed.run import Plan, embed, plan, refuse, vectors_of
 __all__ = [
     "Encoder",
     "Hog",
+    "NetworkEncoder",
+    "NetworkWish",
     "OnnxEncoder",
     "Outlook",
     "Pixels",
@@ -17,9 +20,13 @@ __all__ = [
     "Preprocess",
     "embed",
     "named",
+    "network_wish",
     "outlook",
     "plan",
+    "pretrained",
     "rebuild",
+    "recommended",
     "refuse",
+    "shows_photographs",
     "vectors_of",
 ]

@@ -2,20 +2,22 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
-from sortal.data import Found, Source, decode_image, prepare
+from sortal.data import Found, ImageInput, Source, decode_image, prepare
 from sortal.embed.encoder import Encoder
 from sortal.embed.hog import Hog
 from sortal.embed.onnx import OnnxEncoder, Preprocess
 from sortal.embed.pixels import Pixels
 from sortal.errors import InputError, Unreadable
 from sortal.kernels import n_threads
+from sortal.published import PUBLISHED
 
-__all__ = ["Outlook", "named", "outlook"]
+__all__ = ["Outlook", "named", "outlook", "shows_photographs"]
 
 _OWN: dict[str, type[Hog] | type[Pixels]] = {"auto": Hog, "hog": Hog, "pixels": Pixels}
 SAMPLE = 12  # images looked at before a run: enough for a rate and a first impression
@@ -24,7 +26,7 @@ SAMPLE = 12  # images looked at before a run: enough for a rate and a first impr
 def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) -> Encoder:
     """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file.
 
-    A file that is called like one of these is meant by `./hog`.
+    Networks by name are `network_wish`'s. A file that is called like one of these is meant by `./hog`.
     """
     wish = os.fspath(wish)
     own = _OWN.get(wish)
@@ -34,7 +36,12 @@ def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) ->
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
     if own is not None:
         return own()
-    raise InputError(f"encoder must be auto, hog, pixels or the path of an ONNX file; got {wish[:200]!r}.")
+    near = get_close_matches(wish.partition("=")[0].lower(), [*_OWN, *PUBLISHED], 3, 0.5)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise InputError(
+        f"encoder must be auto, hog, pixels, the path of an ONNX file, or a network: {', '.join(PUBLISHED)}; "
+        f"or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
+    )
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,9 @@ class Outlook:
 
 def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
     """Read and embed up to 12 images spread over `todo`, and draw them out to all of it."""
-    images, read_s = [], 0.0
-    for entry in todo[:: max(1, len(todo) // SAMPLE)][:SAMPLE]:
-        start = time.perf_counter()
-        try:
-            images.append(
-                prepare(decode_image(source.read(entry.path), encoder.input.at_least), encoder.input)
-            )
-        except Unreadable:
-            continue
-        read_s += time.perf_counter() - start
+    start = time.perf_counter()
+    images = list(_sampled(source, todo, encoder.input))
+    read_s = time.perf_counter() - start
     if not images:
         return Outlook(None, False)
     batch = np.stack(images)
@@ -66,6 +66,22 @@ def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
     # Both want the same cores: reading is timed on one of them, the network on all.
     seconds = (read_s / n_threads() + embed_s) / len(images) * len(todo)
     return Outlook(seconds, look_like_photographs(batch))
+
+
+def shows_photographs(source: Source) -> bool:
+    """The same impression before an encoder is chosen: one walk through the source and 12 small images."""
+    found = [entry for entry in source.scan() if isinstance(entry, Found)]
+    images = list(_sampled(source, found, Hog.input))
+    return bool(images) and look_like_photographs(np.stack(images))
+
+
+def _sampled(source: Source, found: Sequence[Found], want: ImageInput) -> Iterator[np.ndarray]:
+    """Up to 12 images spread over `found`, prepared; those that cannot be read are passed over."""
+    for entry in found[:: max(1, len(found) // SAMPLE)][:SAMPLE]:
+        try:
+            yield prepare(decode_image(source.read(entry.path), want.at_least), want)
+        except Unreadable:
+            continue
 
 
 def look_like_photographs(images: np.ndarray) -> bool:

@@ -43,6 +43,7 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     The kinds are a fixed list: a spec may come from a stranger's model and names no code.
     """
     from sortal.embed.hog import Hog
+    from sortal.embed.network import NetworkEncoder
     from sortal.embed.onnx import OnnxEncoder, Preprocess
     from sortal.embed.pixels import Pixels
 
@@ -55,7 +56,9 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
         return OnnxEncoder(
             weights, Preprocess.from_json(spec.get("preprocess", {}), where="the stored encoder")
         )
+    if kind == "network" and weights is not None:
+        return NetworkEncoder(weights, spec)
     raise DataError(
-        f"the encoder must be one of hog, pixels, onnx (with its file); got {str(kind)[:40]!r}: "
+        f"the encoder must be one of hog, pixels, onnx or network (with its file); got {str(kind)[:40]!r}: "
         "it was made by a newer Sortal, or the description is damaged."
     )

@@ -161,7 +161,7 @@ class OnnxEncoder:
         return {"kind": "onnx", "preprocess": self.preprocess.as_json()}
 
     def embed(self, images: Images) -> Vectors:
-        batch = self._normalised(images)
+        batch = self.normalised(images)
         pieces = [batch] if self._fixed_batch is None else np.split(batch, len(batch))
         return np.concatenate([self._run(piece) for piece in pieces])
 
@@ -183,7 +183,7 @@ class OnnxEncoder:
             )
         return found
 
-    def _normalised(self, images: Images) -> np.ndarray:
+    def normalised(self, images: Images) -> np.ndarray:
         """uint8 (b, h, w, 3) -> the float32 batch of the network's own layout, in one pass."""
         want = self.preprocess
         mean, std = np.array(want.mean, np.float32), np.array(want.std, np.float32)

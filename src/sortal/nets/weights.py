@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from sortal.errors import DataError, InputError
+from sortal.fetch import cache_folder, cached, fetched
 from sortal.nets.builders import BUILDERS
 from sortal.nets.checkpoint import read_checkpoint
-from sortal.nets.fetch import cache_folder, cached, fetched
 from sortal.nets.network import Network
-from sortal.nets.published import PUBLISHED, Published, published
 from sortal.progress import Progress
+from sortal.published import PUBLISHED, Published, published
 
 __all__ = ["PUBLISHED", "Loaded", "Published", "cache_folder", "cached", "fetched", "load", "published"]
 

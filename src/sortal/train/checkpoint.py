@@ -29,7 +29,8 @@ from torch.optim import Optimizer
 
 from sortal.errors import DataError, StoreError
 from sortal.store import sync_folder
-from sortal.train.manifest import MANIFEST, manifest_text, read_verified, sha256_of
+from sortal.train.manifest import MANIFEST, manifest_text, read_verified
+from sortal.whole import sha256_of
 
 __all__ = ["Checkpoint", "load_optimizer", "newest_checkpoint", "optimizer_tensors", "save_checkpoint"]
 

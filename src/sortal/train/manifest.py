@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from sortal.errors import DataError
+from sortal.whole import sha256_of
 
 __all__ = [
     "MANIFEST",
@@ -18,7 +19,6 @@ __all__ = [
     "manifest_text",
     "read_manifest",
     "read_verified",
-    "sha256_of",
 ]
 
 MANIFEST = "MANIFEST.sha256"
@@ -68,12 +68,6 @@ def read_verified(folder: Path, wanted: dict[str, int]) -> dict[str, bytes]:
             f"{folder}: a model folder holds {missing[0]}, this one does not; copy the folder again."
         )
     return contents
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file, read as a stream."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parse(folder: Path, data: bytes) -> dict[str, str]:

@@ -38,9 +38,9 @@ from sortal.train.manifest import (
     manifest_text,
     read_manifest,
     read_verified,
-    sha256_of,
 )
 from sortal.train.report import HeadReport
+from sortal.whole import sha256_of
 
 __all__ = ["FORMAT", "Model", "load_model", "save_model"]
 

@@ -4,7 +4,6 @@ The file and its hash lie side by side in the cache: FILE and FILE.sha256. What 
 lies in FILE.part; the next call goes on from there. Two processes wait for each other.
 """
 
-import hashlib
 import http.client
 import os
 import shutil
@@ -17,10 +16,11 @@ from pathlib import Path
 from time import sleep
 
 from sortal.errors import DataError, FetchError, StoreError
-from sortal.nets.published import Published
 from sortal.progress import Progress
+from sortal.published import Published
+from sortal.whole import sha256_of
 
-__all__ = ["cache_folder", "cached", "fetched"]
+__all__ = ["alone", "cache_folder", "cached", "fetched"]
 
 TRIES = 5  # in a row without a new byte
 WAIT_S = 30.0  # for the next bytes
@@ -55,7 +55,7 @@ def fetched(weights: Published, progress: Progress | None = None) -> Path:
     path = cache_folder() / weights.file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
+        with alone(path):
             if not path.is_file():
                 _fetch(weights, path, progress)
             _check(weights, path)
@@ -69,7 +69,8 @@ def fetched(weights: Published, progress: Progress | None = None) -> Path:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time makes `path`; a second one waits."""
     from filelock import FileLock
 
     with FileLock(path.with_name(path.name + ".lock")):
@@ -79,7 +80,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _check(weights: Published, path: Path) -> None:
     """Against the recorded hash, or else against the published beginning, and then record it."""
     record = path.with_name(path.name + ".sha256")
-    found = _sha256(path)
+    found = sha256_of(path)
     known = record.read_text("ascii", "replace").split()[:1] if record.is_file() else []
     if not found.startswith(weights.sha256) or (known and found != known[0]):
         wanted = known[0] if known else weights.sha256 + "..."
@@ -99,10 +100,10 @@ def _fetch(weights: Published, path: Path, progress: Progress) -> None:
     )
     begun = part.is_file() and part.stat().st_size > 0
     _download(weights, part, progress)
-    if begun and not _sha256(part).startswith(weights.sha256):
+    if begun and not sha256_of(part).startswith(weights.sha256):
         part.unlink()  # the file has changed since the first half came
         _download(weights, part, progress)
-    found = _sha256(part)
+    found = sha256_of(part)
     if not found.startswith(weights.sha256):
         part.unlink()
         raise DataError(
@@ -195,8 +196,3 @@ def _by_hand(weights: Published, part: Path, reason: str) -> FetchError:
         f"{weights.name} could not be fetched: {reason}.{kept} By hand: fetch {weights.url} where there is a "
         f"network, and put it at {part.with_suffix('')} or give its path."
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

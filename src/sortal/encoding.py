@@ -1,0 +1,115 @@
+"""Which encoder a pile is embedded with, and the copy of its network that the pile keeps."""
+
+import os
+import shutil
+from pathlib import Path
+
+from sortal import embed
+from sortal.data import Source, shown
+from sortal.embed import Encoder, NetworkEncoder, NetworkWish, OnnxEncoder
+from sortal.errors import SortalError, StoreError
+from sortal.progress import Progress
+from sortal.published import Published
+from sortal.store import EncoderRow, Store
+from sortal.store.segments import sync_folder
+from sortal.whole import sha256_of
+
+__all__ = ["fetching", "keep_weights", "rebuilt_encoder", "settled_encoder"]
+
+
+def settled_encoder(
+    store: Store, given: Source | None, chosen: Encoder | NetworkWish | None, progress: Progress
+) -> tuple[Encoder, str]:
+    """The encoder and the reason for it, in words. A network that the pile keeps is taken from there.
+
+    None asks for the one that the pile's groups were made with; else for photographs a network whose weights
+    are in the cache; else hog. Nothing is fetched that was not named.
+    """
+    if chosen is None:
+        encoder, reason = _kept(store) or _for_new(given, progress)
+    elif isinstance(chosen, NetworkWish):
+        row = next((row for row in store.encoders() if chosen.is_of(row.spec)), None)
+        encoder, reason = chosen.made(progress) if row is None else rebuilt_encoder(store, row), "as asked"
+    else:
+        encoder, reason = chosen, _as_asked(chosen)
+    return encoder, f"{reason}; {encoder.device}" if isinstance(encoder, NetworkEncoder) else reason
+
+
+def _as_asked(encoder: Encoder) -> str:
+    if isinstance(encoder, OnnxEncoder) and encoder.assumed:
+        return (
+            "as asked; nothing says how it wants its images, so torchvision's preprocessing for ImageNet is "
+            "assumed (--preprocess or a file beside it says otherwise)"
+        )
+    return "as asked"
+
+
+def _kept(store: Store) -> tuple[Encoder, str] | None:
+    """The encoder that the pile's groups were made with, whose vectors are there already."""
+    rows = {row.id: row for row in store.encoders()}
+    if not rows:
+        return None
+    grouping = store.grouping()
+    row = rows[grouping.encoder if grouping else max(rows)]
+    return rebuilt_encoder(store, row), "the pile has its vectors"
+
+
+def _for_new(given: Source | None, progress: Progress) -> tuple[Encoder, str]:
+    """A cached network for photographs, or hog. One that cannot be used is said, and stops nothing."""
+    wish = embed.pretrained()
+    if wish is not None and given is not None and embed.shows_photographs(given):
+        try:
+            return wish.made(progress), "auto takes it for photographs: its weights are in the cache"
+        except SortalError as e:
+            progress.say(f"{wish.name} is in the cache and cannot be used: {e}")
+    return embed.named("hog"), (
+        "auto takes it where the pile has no other: it needs no weights and works everywhere"
+    )
+
+
+def fetching(store: Store, network: Published) -> str:
+    """The command that embeds this pile with `network`, and what it fetches."""
+    there = embed.pretrained()
+    size = f"fetches {network.megabytes} MB once"
+    if there is not None:
+        network, size = there.published, "its weights are in the cache"
+    return f"sortal organize {shown(str(store.path))} --encoder {network.name} ({size})"
+
+
+def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
+    """The encoder of `row`. StoreError where the network kept in the pile is not the one it was."""
+    weights = _weights_path(store, row.digest)
+    encoder = embed.rebuild(row.spec, weights if weights.is_file() else None)
+    if (encoder.digest, encoder.dim) != (row.digest, row.dim):
+        raise StoreError(
+            f"{shown(str(store.path))}: damaged, its encoder {shown(row.name)} is not what made its vectors:"
+            " restore the pile from a copy, or give the network again (--encoder)."
+        )
+    encoder.name = row.name  # that of the file it came from
+    return encoder
+
+
+def _weights_path(store: Store, digest: str) -> Path:
+    return store.path / "models" / f"{digest}.onnx"
+
+
+def keep_weights(store: Store, encoder: Encoder) -> None:
+    """Copy the network into the pile, so that the pile can be grouped again when the file has moved."""
+    kept = _weights_path(store, encoder.digest)
+    if encoder.weights in (None, kept):  # none, or the pile's own, whose digest was just compared
+        return
+    if kept.exists() and sha256_of(kept) == encoder.digest:
+        return
+    fresh = kept.with_suffix(".new")
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(encoder.weights, fresh)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.replace(kept)
+        sync_folder(kept.parent)
+    except OSError as e:
+        fresh.unlink(missing_ok=True)
+        raise StoreError(
+            f"{shown(str(kept))}: the network cannot be kept: {e.strerror}; free space, run again."
+        ) from e
