@@ -15,8 +15,10 @@ from sortal.store import ItemFile, Store
 __all__ = ["images_of"]
 
 
-def images_of(store: Store, ids: Labels, names: Sequence[str], size: tuple[int, int]) -> LabelledImages:
-    """The items with a file that can be read and is what it was, brought to `size`; names in sorted order."""
+def images_of(
+    store: Store, ids: Labels, labels: Labels, names: Sequence[str], size: tuple[int, int]
+) -> LabelledImages:
+    """The items with a file that can be read and is what it was, brought to `size` (height, width)."""
     want = ImageInput(size)
     sources = _sources(store)
     files = {file.item: file for file in store.first_files(ids)}
@@ -36,10 +38,8 @@ def images_of(store: Store, ids: Labels, names: Sequence[str], size: tuple[int, 
     refused = tuple(one_found for one_found in found if isinstance(one_found, Refused))
     if not rows:
         raise InputError(f"the pile's files must be there to learn from pixels; {refused[0].reason}.")
-    labels = sorted({names[row] for row in rows})
-    number = {name: i for i, name in enumerate(labels)}
     pixels = np.stack([np.asarray(found[row]) for row in rows])
-    return LabelledImages(pixels, np.array([number[names[row]] for row in rows]), tuple(labels), refused)
+    return LabelledImages(pixels, labels[rows], tuple(names), refused)
 
 
 def _sources(store: Store) -> dict[int, Source]:

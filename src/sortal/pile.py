@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.export import FileRow, write_names
 from sortal.items import images_of
 from sortal.kernels import n_threads
-from sortal.progress import Progress
+from sortal.progress import Progress, counted
 from sortal.store import (
     MARKS,
     Column,
@@ -52,6 +52,9 @@ from sortal.wishes import (
     is_whole,
     place_of,
 )
+
+if TYPE_CHECKING:
+    from sortal.learning import Start
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
 
@@ -513,8 +516,21 @@ class Pile:
 
     # learning
 
-    def train(self, into: str | os.PathLike[str], *, seed: int = 0) -> Head:
-        """A classifier from the named items, saved as a model folder; its `report` has the held-out score."""
+    def train(
+        self,
+        into: str | os.PathLike[str],
+        *,
+        seed: int = 0,
+        start: "Start | None" = None,
+        progress: Progress | None = None,
+    ) -> Head:
+        """A classifier from the named items, saved as a model folder; its `report` has the held-out score.
+
+        Without `start` a linear head on the pile's own vectors; with it a network that learns from
+        the images themselves.
+        """
+        if start is not None:
+            return self._train_network(into, seed, start, progress or Progress())
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
             raise InputError(_nothing_named(self.path))
@@ -543,12 +559,39 @@ class Pile:
         )  # fmt: skip
         return head
 
+    def _train_network(
+        self, into: str | os.PathLike[str], seed: int, start: "Start", progress: Progress
+    ) -> Head:
+        from sortal.learning import learn
+
+        edge = start.checked().edge()
+        images, n_names = self._images((edge, edge), with_none=True)
+        if images.refused:
+            one = images.refused[0]
+            left = counted(len(images.refused), "item")
+            progress.say(f"{left} left out, the first: {shown(one.path)}: {one.reason}")
+        n_named = int((images.labels < n_names).sum())
+        return learn(
+            images, n_names, start, into, seed=seed, n_named_by_group=self.n_named_by_group,
+            trained_on=f"{n_named:,} named items of {self.path.name}", progress=progress,
+        )  # fmt: skip
+
     def named_images(self, size: tuple[int, int]) -> LabelledImages:
         """The items with a name as images of (height, width); `refused` says what cannot be read."""
-        named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
-        if not len(named):
+        return self._images(size, with_none=False)[0]
+
+    def _images(self, size: tuple[int, int], *, with_none: bool) -> tuple[LabelledImages, int]:
+        """Also those marked "none of these", under one more name, and the number of names without it."""
+        names = sorted({name for name in self.names if name is not None})
+        if not names:
             raise InputError(_nothing_named(self.path))
-        return images_of(self._store, self._ids[named], [self.names[i] or "" for i in named], size)
+        number = {name: i for i, name in enumerate(names)}
+        labels = np.array([-1 if name is None else number[name] for name in self.names], dtype=np.int64)
+        if with_none and self.none_of_these.any():
+            labels[self.none_of_these] = len(names)
+        rows = np.flatnonzero(labels >= 0)
+        called = [*names, "none of these"] if (labels == len(names)).any() else names
+        return images_of(self._store, self._ids[rows], labels[rows], called, size), len(names)
 
     @property
     def n_named_by_group(self) -> int:

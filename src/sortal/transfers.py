@@ -8,15 +8,11 @@ import numpy as np
 
 from sortal import nets
 from sortal.data import LabelledImages, load_labelled, shown
-from sortal.embed.choose import look_like_photographs
 from sortal.errors import InputError
-from sortal.nets import Network
-from sortal.nets.checkpoint import read_checkpoint
+from sortal.learning import augment_of, loaded, normalize_of
 from sortal.pile import open as open_pile
 from sortal.progress import Progress, counted
-from sortal.published import PUBLISHED
 from sortal.store import is_pile
-from sortal.train import Augment, Normalize, usual_augment
 from sortal.train.device import choose_device
 from sortal.train.transfer import transfer
 from sortal.train.transfer_report import Transfer
@@ -92,39 +88,3 @@ def in_channels(images: LabelledImages, n: int) -> LabelledImages:
         raise InputError(f"images have 3 channels, or 1 in grey; this network wants {n}. Take another.")
     grey = images.pixels.mean(axis=3, keepdims=True).astype(np.uint8)
     return LabelledImages(grey, images.labels, images.names, images.refused)
-
-
-def loaded(net: str, weights: str | os.PathLike[str], progress: Progress) -> Network:
-    """The network with all of its weights, its head too, for as many classes as they know."""
-    build = nets.builder(net)
-    name = os.fspath(weights)
-    if name in PUBLISHED and not os.path.isfile(name):
-        body = build(PUBLISHED[name].num_classes, seed=0)
-    else:
-        weights = Path(name)
-        head = read_checkpoint(weights).get(f"{build(2).head_name}.weight")
-        body = build(seed=0) if head is None else build(len(head), seed=0)
-    nets.weights.load(body, weights, progress=progress)
-    return body.eval()
-
-
-def normalize_of(net: str, weights: str | os.PathLike[str], progress: Progress) -> Normalize:
-    """How these weights want their pixels: as published with them, else with the network."""
-    name = os.path.basename(os.fspath(weights))
-    known = [one for one in PUBLISHED.values() if name in (one.name, one.file)]
-    for one in known or [one for one in PUBLISHED.values() if one.network == net]:
-        if not known:
-            progress.say(f"nothing says how {shown(name)} wants its pixels: as {one.name}, then")
-        return Normalize(one.mean, one.std)
-    progress.say(f"nothing says how {shown(name)} wants its pixels: mean and deviation 0.5, then")
-    return Normalize((0.5,), (0.5,))
-
-
-def augment_of(images: LabelledImages, kind: str, edge: int, progress: Progress) -> Augment:
-    """What is right for the kind; by colour where nobody says: what is grey may be writing."""
-    colourful = look_like_photographs(images.pixels[:: 1 + len(images) // 200])
-    if kind == "auto":
-        kind = "photographs" if colourful else "glyphs"
-        does = "shifted, mirrored" if colourful else "shifted, turned, zoomed, never mirrored"
-        progress.say(f"they look like {kind}: {does} in training (--kind says otherwise)")
-    return usual_augment("photographs" if kind == "photographs" else "glyphs", edge)

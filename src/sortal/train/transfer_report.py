@@ -80,7 +80,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Transfer:
-    """All that a transfer came to; `verdict` says in words what to do with these images."""
+    """All that a transfer came to; `verdict` says what to do with these images, `advice` which way."""
 
     names: tuple[str, ...]
     n_learn: int
@@ -90,6 +90,7 @@ class Transfer:
     own_data: OwnData | None
     scores: tuple[Score, ...]
     differences: tuple[Difference, ...]
+    advice: str
     verdict: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -123,9 +124,10 @@ def summed_up(
         for way, than in (("fine-tuned", "frozen"), ("fine-tuned", "scratch"), ("frozen", "scratch"))
     )
     names = len(learn.names)
-    verdict = (*_what_to_do(scores, differences), *_more_names(scores, of, names))
+    advice, lines = _what_to_do(scores, differences)
+    verdict = (*lines, *_more_names(scores, of, names))
     return Transfer(
-        learn.names, len(learn), len(test), epochs, device, own_data, scores, differences, verdict
+        learn.names, len(learn), len(test), epochs, device, own_data, scores, differences, advice, verdict
     )
 
 
@@ -151,7 +153,7 @@ def _difference(
     return Difference(way, than, size, gain, interval(draws[way, size] - draws[than, size]))
 
 
-def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> list[str]:
+def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> tuple[str, list[str]]:
     """For all the names there are: the cheapest way that no other beats beyond doubt."""
     size = scores[-1].per_class
     at = {score.way: score for score in scores if score.per_class == size}
@@ -176,7 +178,7 @@ def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> l
     help_of = _gap(gaps, max(("frozen", "fine-tuned"), key=lambda way: at[way].right), "scratch")
     if help_of.interval[0] <= 0:
         lines.append("What the network learned elsewhere shows no gain here over starting from nothing.")
-    return lines
+    return taken.way, lines
 
 
 _ADVICE = {
