@@ -1,141 +1,157 @@
-"""Piles embedded by networks by name: fetched once, kept in the pile, taken by auto only from the cache."""
+"""A pile's images train a network; its model predicts without torch and re-organises the pile."""
 
 import json
-import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from PIL import Image
-from sklearn.datasets import load_sample_images
+from safetensors.numpy import load_file, save_file
 
 import sortal
-from sortal.errors import DataError, FetchError, MissingExtra
-from sortal.fetch import cache_folder
-from sortal.published import PUBLISHED
+from sortal.errors import DataError, InputError
 
-from ..embed.networks import put_into_cache, serve
 from .digits import write_digits
-from .test_journey import Told
+
+pytest.importorskip("torch")
+
+from sortal import nets
+from sortal.learning import Start, loaded
+from sortal.train import load_model
+from sortal.train.manifest import manifest_text
+from sortal.train.network_model import load_network, network_bytes
+from sortal.whole import sha256_of
 
 
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("SORTAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("sortal.embed.network._no_gpu", lambda: "no GPU is seen")
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """40 pieces of two photographs in colour."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for n, photo in enumerate(load_sample_images().images):
-        for i in range(20):
-            piece = photo[15 * i : 15 * i + 60, 20 * i : 20 * i + 60]
-            Image.fromarray(piece).save(folder / f"{n}{i:02}.png")
-    return folder
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with digits/, digits.sortal (named, some "none of these") and the model of a ResNet-20."""
+    root = tmp_path_factory.mktemp("trained")
+    write_digits(root / "digits", 0, 100)
+    with sortal.organize(root / "digits", k=10, names_from="folders") as pile:
+        nines = [path for path in pile.paths if "/9/" in path]
+        pile.none(items=nines)
+        head = pile.train(root / "digits.model", start=Start("resnet20", epochs=1))
+    return root, head
 
 
-def organize(source, **wishes):
-    told = Told()
-    with sortal.organize(source, progress=told, **wishes) as pile:
-        return pile.encoder, np.array(pile.vectors), told.lines
+def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
+    import torch
+
+    root, head = trained
+    model = load_model(root / "digits.model")
+    assert model.config["kind"] == "net"
+    assert model.config["builder"]["name"] == "resnet20"
+    assert model.config["builder"]["training"] == {"how": "scratch", "epochs": 1, "weights": None}
+    assert head.labels == tuple("012345678")
+    assert head.report.n_none > 0
+    assert not (root / "digits.model.training").exists()
+    net = load_network(model)
+    assert net.num_classes == 10  # "none of these" is an answer
+    classifier = sortal.load(root / "digits.model")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(classifier.encoder.normalised(pixels))).numpy()
+    found = head.logits(classifier.encoder.embed(pixels))
+    assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()  # the exporter's 1e-4, through a head
 
 
-def test_auto_without_a_cached_network_takes_hog_and_says_the_one_command(photos, tmp_path):
-    encoder, _, lines = organize(photos, k=2)
-    assert encoder.name == "hog"
-    command = f"sortal organize {tmp_path / 'photos.sortal'} --encoder resnet18 (fetches 46.8 MB once)"
-    assert [line for line in lines if "photographs" in line] == [
-        f"these look like photographs: hog sees shape only, a network sees more: {command}"
-    ]
-    assert not cache_folder().exists()
-
-
-def test_auto_takes_a_cached_network_for_photographs_and_keeps_what_a_pile_has(photos, monkeypatch, tmp_path):
-    before, _, _ = organize(photos, into=tmp_path / "before.sortal", k=2)
-    put_into_cache("resnet18", monkeypatch, tmp_path / "cache")
-    encoder, vectors, lines = organize(photos, k=2)
-    assert (encoder.name, vectors.shape) == ("resnet18", (40, 3))
-    assert lines[0] == (
-        "encoder resnet18: 3 numbers an item; auto takes it for photographs: its weights are in the cache; "
-        "on the CPU by onnxruntime: no GPU is seen"
+def test_predicting_needs_no_torch(trained):
+    root, _ = trained
+    code = (
+        "import sys, sortal\n"
+        f"found = sortal.load({str(root / 'digits.model')!r}).predict({str(root / 'digits')!r})\n"
+        "assert len(found.predictions) == 100 and 'torch' not in sys.modules"
     )
-    assert before.name == "hog"
-    Image.new("RGB", (50, 50), "red").save(photos / "more.png")
-    kept, _, lines = organize(tmp_path / "before.sortal")
-    assert (kept.name, lines[0].endswith("the pile has its vectors")) == ("hog", True)
-    command = "--encoder resnet18 (its weights are in the cache)"
-    assert [line.endswith(command) for line in lines if "photographs" in line] == [True]
-    shutil.rmtree(tmp_path / "cache")
-    kept, vectors, lines = organize(tmp_path / "photos.sortal")
-    assert (kept.name, len(vectors)) == ("resnet18", 41)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_auto_takes_hog_for_glyphs_whatever_is_cached(monkeypatch, tmp_path):
-    put_into_cache("resnet18", monkeypatch, tmp_path / "cache")
-    encoder, _, lines = organize(write_digits(tmp_path / "digits", 0, 20), k=2)
-    assert encoder.name == "hog"
-    assert not [line for line in lines if "photographs" in line]
+def test_a_pile_is_grouped_by_the_networks_own_vectors(trained, tmp_path):
+    root, _ = trained
+    shutil.copytree(root / "digits.sortal", tmp_path / "digits.sortal")
+    shutil.copytree(root / "digits.model", tmp_path / "digits.model")
+    with sortal.organize(tmp_path / "digits.sortal", encoder=tmp_path / "digits.model", k=4) as pile:
+        assert (pile.encoder.name, pile.encoder.dim) == ("digits.model", 64)
+        vectors = np.array(pile.vectors)
+        assert sum(name is not None for name in pile.names) == len(pile) - int(pile.none_of_these.sum())
+    shutil.rmtree(tmp_path / "digits.model")  # the pile keeps what it needs
+    with sortal.organize(tmp_path / "digits.sortal", k=3) as pile:
+        assert (pile.vectors == vectors).all()
 
 
-def test_auto_says_that_a_cached_network_cannot_be_used(photos, monkeypatch, tmp_path):
-    published = put_into_cache("resnet18", monkeypatch, tmp_path / "cache")
-    for graph in (tmp_path / "cache").glob("*.onnx"):
-        graph.unlink()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    encoder, _, lines = organize(photos, into=tmp_path / "a.sortal", k=2)
-    assert encoder.name == "hog"
-    assert lines[0].startswith("resnet18 is in the cache and cannot be used: a network as encoder needs")
-    (tmp_path / "cache" / published.file).write_bytes(b"another")
-    encoder, _, lines = organize(photos, into=tmp_path / "b.sortal", k=2)
-    assert encoder.name == "hog"
-    assert "SHA-256 must be" in lines[0]
+def test_the_model_is_a_start_for_others(trained):
+    from sortal.progress import Progress
+
+    root, _ = trained
+    assert loaded("resnet20", root / "digits.model", Progress()).num_classes == 10
+    with pytest.raises(InputError, match="holds a resnet20; got net 'resnet32'"):
+        loaded("resnet32", root / "digits.model", Progress())
 
 
-def test_what_cannot_be_had_makes_no_pile(photos, monkeypatch, tmp_path):
-    monkeypatch.setattr("sortal.fetch.sleep", lambda seconds: None)
-    published = put_into_cache("resnet18", monkeypatch, tmp_path / "cache")  # its address answers nothing
-    (tmp_path / "cache" / published.file).write_bytes(b"another")
-    with pytest.raises(DataError, match="SHA-256 must be"):
-        organize(photos, encoder="resnet18")
-    shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(FetchError, match=r"By hand: fetch http://127.0.0.1:1/resnet18-.*, and put it at "):
-        organize(photos, encoder="resnet18")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="pip install"):
-        organize(photos, encoder="resnet50")
-    assert not (tmp_path / "photos.sortal").exists()
+@pytest.mark.parametrize("how", ["frozen", pytest.param("fine-tune", marks=pytest.mark.slow)])
+def test_from_weights(trained, tmp_path, how):
+    root, _ = trained
+    weights = tmp_path / "elsewhere.safetensors"
+    weights.write_bytes(network_bytes(nets.resnet20(7, seed=3)))
+    with sortal.open(root / "digits.sortal") as pile:
+        head = pile.train(tmp_path / "m", start=Start("resnet20", weights, how, epochs=1))
+    config = load_model(tmp_path / "m").config
+    assert config["builder"]["training"]["how"] == how
+    assert config["builder"]["training"]["weights"] == "elsewhere.safetensors"
+    # A random body tells digits apart (chance is .11); one epoch of three steps may spoil its head.
+    assert head.report.accuracy > (0.3 if how == "frozen" else 0.15)
+    card = (tmp_path / "m" / "CARD.md").read_text()
+    assert ("body frozen" in card) == (how == "frozen")
 
 
 @pytest.mark.slow
-def test_a_network_by_name_from_the_server_to_a_model(photos, monkeypatch, tmp_path):
-    nets = pytest.importorskip("sortal.nets")
-    server = serve("resnet20", nets.resnet20(seed=1), monkeypatch, tmp_path)
-    encoder, vectors, lines = organize(photos, encoder="resnet20", k=2)
-    server.shutdown()
-    assert lines[0].startswith("resnet20: 1.1 MB from 127.0.0.1")
-    assert lines[2].endswith("as asked; on the CPU by onnxruntime: no GPU is seen")
-    assert (encoder.name, encoder.dim, vectors.shape) == ("resnet20", 64, (40, 64))
-    assert encoder.spec["weights"]["sha256"].startswith(PUBLISHED["resnet20"].sha256)
-    assert os.listdir(tmp_path / "photos.sortal" / "models") == [f"{encoder.digest}.onnx"]
+def test_auto_tries_and_takes_the_best(trained, tmp_path):
+    root, _ = trained
+    weights = tmp_path / "elsewhere.safetensors"
+    weights.write_bytes(network_bytes(nets.resnet20(7, seed=3)))
+    with sortal.open(root / "digits.sortal") as pile:
+        pile.train(tmp_path / "m", start=Start("resnet20", weights, epochs=1))
+    assert load_model(tmp_path / "m").config["builder"]["training"]["how"] in (
+        "frozen",
+        "fine-tune",
+        "scratch",
+    )
 
-    shutil.rmtree(tmp_path / "cache")  # from here on the pile's own copy, and no torch
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    moved = tmp_path / "elsewhere" / "moved.sortal"
-    moved.parent.mkdir()
-    (tmp_path / "photos.sortal").rename(moved)
-    Image.new("RGB", (50, 50), "red").save(photos / "more.png")
-    again, more, _ = organize(moved, encoder="resnet20")
-    assert (again, len(more)) == (encoder, 41)
-    assert organize(moved)[2][-1] == "nothing changed: the groups stay as they are"
 
-    with sortal.open(moved) as pile:
-        pile.name(0, "one")
-        pile.name(1, "other")
-        pile.train(tmp_path / "two.model")
-    shutil.rmtree(moved)
-    model = sortal.load(tmp_path / "two.model")
-    assert json.loads(json.dumps(model.encoder.spec)) == encoder.spec
-    assert len(model.predict(photos).predictions) == 41
+def test_a_model_that_was_tampered_with(trained, tmp_path):
+    root, _ = trained
+    for change, said in (
+        (_other_builder, "sortal.nets does not build"),
+        (_other_shape, "1 differ, the first: conv1"),
+    ):
+        folder = tmp_path / change.__name__
+        shutil.copytree(root / "digits.model", folder)
+        change(folder)
+        files = [path for path in folder.iterdir() if path.name != "MANIFEST.sha256"]
+        text = manifest_text({path.name: sha256_of(path) for path in files})
+        (folder / "MANIFEST.sha256").write_text(text)
+        with pytest.raises(DataError, match=said):
+            load_network(load_model(folder))
+
+
+def _other_builder(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["builder"]["name"] = "os.system"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _other_shape(folder):
+    tensors = load_file(folder / "network.safetensors")
+    tensors["conv1.weight"] = np.zeros((16, 3, 3, 4), np.float32)
+    save_file(tensors, folder / "network.safetensors")

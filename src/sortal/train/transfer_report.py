@@ -240,4 +240,7 @@ def _more_names(
     )
     if mean > 0.9 * now:
         return [found, "Naming more would hardly pay; another network may."]
-    return [found, f"{round(best.n_learned):,} more names would pay if {now - mean:.1%} fewer mistakes do."]
+    return [
+        found,
+        f"So {best.n_learned:,} more names are the price of {now - mean:.1%} fewer images named wrong.",
+    ]
