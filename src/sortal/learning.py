@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from sortal import nets
 from sortal.arrays import Mask, Vectors
@@ -63,7 +64,8 @@ class Start:
         return self
 
     def edge(self) -> int:
-        return int(nets.builder(self.net)(2, 3).train_size)
+        """Of the images that the network was made for."""
+        return int(_outline(self.net).train_size)
 
 
 def learn(
@@ -216,11 +218,17 @@ def loaded(
         body = build(PUBLISHED[name].num_classes, **channels, seed=0)
         nets.weights.load(body, name, progress=progress)
         return body.eval()
-    head = read_checkpoint(name).get(f"{build(2).head_name}.weight")
+    head = read_checkpoint(name).get(f"{_outline(net).head_name}.weight")
     known = {} if head is None or not head.ndim else {"num_classes": len(head)}
     body = build(**known, **channels, seed=0)
     nets.weights.load(body, Path(name), progress=progress)
     return body.eval()
+
+
+def _outline(net: str) -> Network:
+    """Without content: VGG-16 would take half a gigabyte to say its size."""
+    with torch.device("meta"):
+        return nets.builder(net)()
 
 
 def normalize_of(net: str, weights: str | os.PathLike[str], progress: Progress) -> Normalize:

@@ -591,7 +591,15 @@ class Pile:
             labels[self.none_of_these] = len(names)
         rows = np.flatnonzero(labels >= 0)
         called = [*names, "none of these"] if (labels == len(names)).any() else names
-        return images_of(self._store, self._ids[rows], labels[rows], called, size), len(names)
+        images = images_of(self._store, self._ids[rows], labels[rows], called, size)
+        counts = np.bincount(images.labels, minlength=len(called))
+        if not counts.all():
+            lost = shown(called[int(counts.argmin())])
+            raise InputError(
+                f"every name needs images that can be read now; {lost!r} has none: bring its files back, "
+                "or take the name off its items (sortal unname)."
+            )
+        return images, len(names)
 
     @property
     def n_named_by_group(self) -> int:

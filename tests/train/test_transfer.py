@@ -101,10 +101,12 @@ def test_vectors_of_the_frozen_body_are_made_once(body, monkeypatch):
 
 def test_finished_cells_are_kept_and_more_can_follow(body, found, monkeypatch):
     record, folder = found
-    for way in ("_frozen", "_fine_tuned", "_scratch"):
+    for way in ("_frozen", "_fine_tuned", "_scratch", "own_data"):
         monkeypatch.setattr(module._Run, way, None)  # whoever calls one fails
-    again = run(body, folder)
-    assert again.scores == record.scores
+    again = run(body, folder, own=stripes(30, 9))
+    assert (again.scores, again.own_data) == (record.scores, record.own_data)
+    with pytest.raises(TypeError, match="NoneType"):
+        run(body, folder, own=stripes(30, 8))
     with pytest.raises(TypeError, match="NoneType"):
         run(body, folder, seeds=3)
 

@@ -4,6 +4,7 @@ P0 is how it scores on what it was trained on, P1 a frozen body with a new head,
 same network from scratch. Needs the extra `nets`.
 """
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -68,7 +69,7 @@ def transfer(
     kept = _Kept(None if folder is None else Path(folder))
     kept.claim(run.settings())
     sizes = _sizes(per_class, run.learn, progress)
-    own_data = None if own is None else run.own_data(own)
+    own_data = None if own is None else kept.own_data(own, run.own_data)
     cells = []
     for size in sizes:
         for seed in range(seeds):
@@ -186,7 +187,7 @@ def _crc32(array: np.ndarray) -> int:
 
 
 class _Kept:
-    """The folder of a run: settings.json, cells/WAY-SIZE-SEED.json, training/ of the cell under way."""
+    """The folder of a run: settings.json, own.json, cells/WAY-SIZE-SEED.json, training/ of one under way."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -212,6 +213,19 @@ class _Kept:
                 f"{self.path} holds a run of other {', '.join(differ) or 'settings'}; choose another folder, "
                 "or remove this one."
             )
+
+    def own_data(self, own: LabelledImages, make: Callable[[LabelledImages], OwnData]) -> OwnData:
+        """As it was counted before on the same images, or counted now and kept."""
+        if self.path is None:
+            return make(own)
+        file, images = self.path / "own.json", [len(own), _crc32(own.pixels), _crc32(own.labels)]
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(file.read_bytes())
+            if kept["images"] == images:
+                return OwnData.counted(kept["n_right"], len(own))
+        found = make(own)
+        write_whole(file, json.dumps({"images": images, "n_right": round(found.right * found.n)}).encode())
+        return found
 
     def cell(
         self, way: str, size: int | None, seed: int, make: Callable[[str, int | None, int, Path | None], Cell]

@@ -125,7 +125,7 @@ def summed_up(
     )
     names = len(learn.names)
     advice, lines = _what_to_do(scores, differences)
-    verdict = (*lines, *_more_names(scores, of, names))
+    verdict = (*lines, *_more_names(advice, scores, of, names))
     return Transfer(
         learn.names, len(learn), len(test), epochs, device, own_data, scores, differences, advice, verdict
     )
@@ -154,7 +154,7 @@ def _difference(
 
 
 def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> tuple[str, list[str]]:
-    """For all the names there are: the cheapest way that no other beats beyond doubt."""
+    """For all the names there are: the best way, or one at half its cost that it does not surely beat."""
     size = scores[-1].per_class
     at = {score.way: score for score in scores if score.per_class == size}
     best = max(at.values(), key=lambda score: score.right)
@@ -165,11 +165,12 @@ def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> t
             return False
         return _gap(gaps, best.way, score.way).interval[0] > 0
 
-    taken = min((score for score in at.values() if not beaten(score)), key=lambda score: score.cpu_s)
+    cheap = [one for one in at.values() if not beaten(one) and one.cpu_s <= best.cpu_s / 2]
+    taken = min(cheap, key=lambda score: score.cpu_s, default=best)
     low, high = taken.interval
     lines = [
         f"{_ADVICE[taken.way]}: {taken.right:.1%} of the test images named right ({low:.1%} to {high:.1%}), "
-        f"{taken.cpu_s:,.0f} CPU-seconds a training."
+        f"{taken.cpu_s:,.{0 if taken.cpu_s >= 10 else 1}f} CPU-seconds a training."
     ]
     for other in at.values():
         if other is not taken:
@@ -177,7 +178,7 @@ def _what_to_do(scores: Sequence[Score], differences: Sequence[Difference]) -> t
             lines.append(f"Against {WAYS[other.way]}: {_points(gap)}, at {_times(taken, other)}.")
     help_of = _gap(gaps, max(("frozen", "fine-tuned"), key=lambda way: at[way].right), "scratch")
     if help_of.interval[0] <= 0:
-        lines.append("What the network learned elsewhere shows no gain here over starting from nothing.")
+        lines.append("What the network learned elsewhere shows no sure gain over starting from nothing.")
     return taken.way, lines
 
 
@@ -209,6 +210,7 @@ def _times(taken: Score, other: Score) -> str:
 
 
 def _more_names(
+    way: str,
     scores: Sequence[Score],
     draws: Mapping[tuple[str, int | None], Float[np.ndarray, " rounds"]],
     n_names: int,
@@ -218,29 +220,29 @@ def _more_names(
     Source: Hestness et al. 2017, "Deep learning scaling is predictable, empirically". Errors never grow with
     more names here: a slope above 0 counts as 0.
     """
-    best = max((score for score in scores if score.per_class == scores[-1].per_class), key=lambda s: s.right)
-    curve = [score for score in scores if score.way == best.way][-3:]
+    curve = [score for score in scores if score.way == way][-3:]
+    last = curve[-1]
     if len(curve) < 2:
         return [
             "What more names would bring is not known from one size: give several, --per-class 10,50,all."
         ]
-    if best.right >= 0.995:
+    if last.right >= 0.995:
         return ["More names can hardly bring anything: next to no test image is named wrong."]
     sizes = np.log([score.n_learned for score in curve])
-    wrong = 1 - np.stack([draws[best.way, score.per_class] for score in curve])
+    wrong = 1 - np.stack([draws[way, score.per_class] for score in curve])
     slopes = np.minimum(np.polyfit(sizes, np.log(np.maximum(wrong, 1e-4)), 1)[0], 0)
     low, high = interval(wrong[-1] * 2**slopes)
-    mean = (1 - best.right) * 2 ** float(np.median(slopes))
-    each = best.n_learned / n_names
-    now = 1 - best.right
+    mean = (1 - last.right) * 2 ** float(np.median(slopes))
+    each = last.n_learned / n_names
+    now = 1 - last.right
     found = (
         f"Twice the names, from about {each:,.0f} to {2 * each:,.0f} of each: {now:.1%} wrong would become "
-        f"about {mean:.1%} ({low:.1%} to {high:.1%}) with {WAYS[best.way]}, if the curve goes on as from "
-        f"{curve[0].n_learned:,} to {best.n_learned:,} names."
+        f"about {mean:.1%} ({low:.1%} to {high:.1%}) with {WAYS[way]}, if the curve goes on as from "
+        f"{curve[0].n_learned:,} to {last.n_learned:,} names."
     )
     if mean > 0.9 * now:
         return [found, "Naming more would hardly pay; another network may."]
     return [
         found,
-        f"So {best.n_learned:,} more names are the price of {now - mean:.1%} fewer images named wrong.",
+        f"So {last.n_learned:,} more names are the price of {now - mean:.1%} fewer images named wrong.",
     ]
