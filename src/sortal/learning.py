@@ -26,6 +26,7 @@ from sortal.train import Augment, Head, Normalize, load_model, save_model, usual
 from sortal.train.device import Device, choose_device
 from sortal.train.head import judged_head
 from sortal.train.labels import check_labels
+from sortal.train.model import check_target
 from sortal.train.network_model import NETWORK_FILE, load_network, network_bytes
 from sortal.train.split import held_out_mask
 from sortal.train.transfer import transfer
@@ -85,6 +86,7 @@ def learn(
     stopped goes on from INTO.training, which is gone at the end. The head's confidences and its rule for what
     is new are set on held-out vectors of the network itself.
     """
+    check_target(Path(os.path.abspath(into)))
     where = choose_device(start.device)
     progress.say(f"device: {where}")
     named = images.labels < n_names
@@ -94,6 +96,7 @@ def learn(
     net, training = _network(images.take(~held), start, where, seed, run, progress)
     with tempfile.TemporaryDirectory(prefix="sortal-") as work:
         encoder = _encoder(net, Path(work), images.pixels.shape[1:3], training["normalize"])
+        encoder.name = start.net
         head = _judged(net, encoder, images, n_names, held, seed)
         weights = Path(work) / NETWORK_FILE
         weights.write_bytes(network_bytes(net))
@@ -134,7 +137,7 @@ def _network(
         )
     made = {
         "how": way, "epochs": start.epochs if way != "frozen" else 0,
-        "weights": None if body is None else shown(os.path.basename(os.fspath(start.weights or ""))),
+        "weights": None if way == "scratch" else shown(os.path.basename(os.fspath(start.weights or ""))),
         "normalize": course.normalize,
     }  # fmt: skip
     loop: Mapping[str, Any] = {"device": where, "folder": run, "progress": progress}
@@ -176,9 +179,7 @@ def _encoder(net: Network, work: Path, size: tuple[int, int], normalize: Normali
     """The body as a graph for onnxruntime, which is what predicts."""
     mean, std = (tuple(np.broadcast_to(values, 3).tolist()) for values in (normalize.mean, normalize.std))
     want = Preprocess(size=size, crop=None, mean=mean, std=std, layout="nchw", output="vectors")
-    encoder = OnnxEncoder(exported(net, work / "encoder.onnx", want), want)
-    encoder.name = type(net).__name__
-    return encoder
+    return OnnxEncoder(exported(net, work / "encoder.onnx", want), want)
 
 
 def _judged(

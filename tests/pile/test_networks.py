@@ -54,6 +54,7 @@ def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
     assert model.config["kind"] == "net"
     assert model.config["builder"]["name"] == "resnet20"
     assert model.config["builder"]["training"] == {"how": "scratch", "epochs": 1, "weights": None}
+    assert model.encoder["name"] == "resnet20"
     assert head.labels == tuple("012345678")
     assert head.report.n_none > 0
     assert not (root / "digits.model.training").exists()
@@ -113,6 +114,13 @@ def test_from_weights(trained, tmp_path, how):
     assert head.report.accuracy > (0.3 if how == "frozen" else 0.15)
     card = (tmp_path / "m" / "CARD.md").read_text()
     assert ("body frozen" in card) == (how == "frozen")
+
+
+def test_a_target_that_cannot_be_is_said_before_the_work(trained, tmp_path):
+    root, _ = trained
+    (tmp_path / "m").write_text("mine")
+    with sortal.open(root / "digits.sortal") as pile, pytest.raises(InputError, match="something else"):
+        pile.train(tmp_path / "m", start=Start("resnet20", epochs=100_000))
 
 
 @pytest.mark.slow

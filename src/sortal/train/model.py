@@ -45,7 +45,7 @@ from sortal.train.manifest import (
 from sortal.train.report import HeadReport
 from sortal.whole import sha256_of
 
-__all__ = ["FORMAT", "Model", "load_model", "save_model"]
+__all__ = ["FORMAT", "Model", "check_target", "load_model", "save_model"]
 
 FORMAT = 1
 KINDS = ("head", "net", "task")
@@ -109,7 +109,7 @@ def save_model(
     try:
         _check_size(files, extra)
         with _workplace(folder) as work:
-            _check_target(folder)
+            check_target(folder)
             _write(work / "new", files, extra)
             _publish(work, folder)
     except OSError as e:
@@ -262,7 +262,7 @@ def _check_size(files: dict[str, bytes], extra: dict[str, Path]) -> None:
         )
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
     """`InputError` unless whatever is at `folder` may go: nothing, an empty folder, a model and no more."""
     if not os.path.lexists(folder):
         return
