@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sortal import embed
 from sortal.data import Found, Refused, Source, files_source, open_source, shown
+from sortal.embed import Encoder
 from sortal.errors import InputError
 from sortal.progress import Progress
 from sortal.train import Model, Prediction, load_model
 
-__all__ = ["Classifier", "Predictions", "load"]
+__all__ = ["Classifier", "Predictions", "encoder_of", "load"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,7 @@ class Classifier:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        network = model.folder / "encoder.onnx"
-        self.encoder = embed.rebuild(model.encoder.get("spec", {}), network if network.is_file() else None)
-        if (self.encoder.digest, self.encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
-            raise InputError(
-                f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "
-                f"({model.encoder['name']} {model.encoder['digest'][:12]}): train again."
-            )
+        self.encoder = encoder_of(model)
 
     def predict(
         self,
@@ -62,6 +57,18 @@ class Classifier:
                 )
                 answers.refused.extend(refused)
                 progress.advance(len(entries) + len(refused))
+
+
+def encoder_of(model: Model) -> Encoder:
+    """What makes the vectors of a model, ready to run. `InputError` where it is another than the head's."""
+    network = model.folder / "encoder.onnx"
+    encoder = embed.rebuild(model.encoder.get("spec", {}), network if network.is_file() else None)
+    if (encoder.digest, encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
+        raise InputError(
+            f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "
+            f"({model.encoder['name']} {model.encoder['digest'][:12]}): train again."
+        )
+    return encoder
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:

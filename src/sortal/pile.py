@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sortal import explore
 from sortal.classifier import Classifier, Predictions, load
-from sortal.data import Source, decode_image, open_source, shown, thumbnail
+from sortal.data import LabelledImages, Source, decode_image, open_source, shown, thumbnail
 from sortal.embed import Preprocess
 from sortal.encoding import rebuilt_encoder
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.export import FileRow, write_names
+from sortal.items import images_of
 from sortal.kernels import n_threads
-from sortal.progress import Progress
+from sortal.progress import Progress, counted
 from sortal.store import (
     MARKS,
     Column,
@@ -51,6 +52,9 @@ from sortal.wishes import (
     is_whole,
     place_of,
 )
+
+if TYPE_CHECKING:
+    from sortal.learning import Start
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
 
@@ -512,13 +516,24 @@ class Pile:
 
     # learning
 
-    def train(self, into: str | os.PathLike[str], *, seed: int = 0) -> Head:
-        """A classifier from the named items, saved as a model folder; its `report` has the held-out score."""
+    def train(
+        self,
+        into: str | os.PathLike[str],
+        *,
+        seed: int = 0,
+        start: "Start | None" = None,
+        progress: Progress | None = None,
+    ) -> Head:
+        """A classifier from the named items, saved as a model folder; its `report` has the held-out score.
+
+        Without `start` a linear head on the pile's own vectors; with it a network that learns from
+        the images themselves.
+        """
+        if start is not None:
+            return self._train_network(into, seed, start, progress or Progress())
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
-            raise InputError(
-                f'no item of {shown(str(self.path))} has a name: sortal name PILE GROUP "NAME" first.'
-            )
+            raise InputError(_nothing_named(self.path))
         none = np.flatnonzero(self.none_of_these)
         column = self._vector_column()
         rows = column.positions(self._ids[np.concatenate([named, none])])
@@ -544,6 +559,48 @@ class Pile:
         )  # fmt: skip
         return head
 
+    def _train_network(
+        self, into: str | os.PathLike[str], seed: int, start: "Start", progress: Progress
+    ) -> Head:
+        from sortal.learning import learn
+
+        edge = start.checked().edge()
+        images, n_names = self._images((edge, edge), with_none=True)
+        if images.refused:
+            one = images.refused[0]
+            left = counted(len(images.refused), "item")
+            progress.say(f"{left} left out, the first: {shown(one.path)}: {one.reason}")
+        n_named = int((images.labels < n_names).sum())
+        return learn(
+            images, n_names, start, into, seed=seed, n_named_by_group=self.n_named_by_group,
+            trained_on=f"{n_named:,} named items of {self.path.name}", progress=progress,
+        )  # fmt: skip
+
+    def named_images(self, size: tuple[int, int]) -> LabelledImages:
+        """The items with a name as images of (height, width); `refused` says what cannot be read."""
+        return self._images(size, with_none=False)[0]
+
+    def _images(self, size: tuple[int, int], *, with_none: bool) -> tuple[LabelledImages, int]:
+        """Also those marked "none of these", under one more name, and the number of names without it."""
+        names = sorted({name for name in self.names if name is not None})
+        if not names:
+            raise InputError(_nothing_named(self.path))
+        number = {name: i for i, name in enumerate(names)}
+        labels = np.array([-1 if name is None else number[name] for name in self.names], dtype=np.int64)
+        if with_none and self.none_of_these.any():
+            labels[self.none_of_these] = len(names)
+        rows = np.flatnonzero(labels >= 0)
+        called = [*names, "none of these"] if (labels == len(names)).any() else names
+        images = images_of(self._store, self._ids[rows], labels[rows], called, size)
+        counts = np.bincount(images.labels, minlength=len(called))
+        if not counts.all():
+            lost = shown(called[int(counts.argmin())])
+            raise InputError(
+                f"every name needs images that can be read now; {lost!r} has none: bring its files back, "
+                "or take the name off its items (sortal unname)."
+            )
+        return images, len(names)
+
     @property
     def n_named_by_group(self) -> int:
         """Items whose name was given to many at once, and so perhaps never looked at one by one."""
@@ -552,6 +609,10 @@ class Pile:
             if act.kind in MARKS:
                 many.update(dict.fromkeys(act.items.tolist(), act.kind == "name" and len(act.items) > 1))
         return sum(many.get(item, False) for item in self._ids.tolist())
+
+
+def _nothing_named(path: Path) -> str:
+    return f'no item of {shown(str(path))} has a name: sortal name PILE GROUP "NAME" first.'
 
 
 def _settings(parameters: dict[str, Any]) -> str:

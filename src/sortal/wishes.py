@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from sortal import embed
+from sortal.classifier import encoder_of
 from sortal.data import NamesFrom, Source, open_source, shown
 from sortal.embed import Encoder, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.store import Store, is_pile
+from sortal.train import load_model
 from sortal.update import Grouper
 
 __all__ = [
@@ -63,10 +65,22 @@ def chosen_encoder(
     """What is named; a network's weights are not touched yet. None for "auto"."""
     if encoder != "auto":
         wish = os.fspath(encoder)
+        if os.path.isdir(wish):
+            return _of_model(wish, preprocess)
         return embed.network_wish(wish, preprocess) or embed.named(wish, preprocess)
     if preprocess is not None:
         raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
     return None
+
+
+def _of_model(folder: str, preprocess: Preprocess | None) -> Encoder:
+    """What makes the vectors of a model that `sortal train` made: of a trained network, its own body."""
+    if preprocess is not None:
+        raise InputError(f"preprocess belongs to an ONNX file; {shown(folder)} has its own. Leave it out.")
+    encoder = encoder_of(load_model(folder))
+    if encoder.weights is not None:
+        encoder.name = shown(os.path.basename(os.path.abspath(folder)))
+    return encoder
 
 
 def check_is_of(store: Store, source: Source) -> None:

@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train",
     "predict": "predict",
     "recipe": "recipe",
+    "transfer": "transfer",
     "cluster": "cluster",
     "quantize": "quantize",
     "arch": "arch",

@@ -7,23 +7,61 @@ import click
 @click.argument("pile", type=click.Path())
 @click.option("--into", type=click.Path(), required=True, help="The model folder.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same split and weights.")
+@click.option("--net", help="Train a network of sortal.nets, such as resnet20, on the images.")
+@click.option("--weights", help="What it learned elsewhere: a file, a published name, a model folder.")
+@click.option(
+    "--how", type=click.Choice(["auto", "frozen", "fine-tune", "scratch"]), default="auto", show_default=True,
+    help="Which parts learn; auto tries and takes the best.",
+)  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Of a network.")
+@click.option(
+    "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
+    help="Glyphs are never mirrored.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train(pile: str, into: str, seed: int, as_json: bool) -> None:
+def train(
+    pile: str,
+    into: str,
+    seed: int,
+    net: str | None,
+    weights: str | None,
+    how: str,
+    epochs: int,
+    kind: str,
+    device: str,
+    as_json: bool,
+) -> None:
     """Train a classifier from the named items, and test it.
+
+    Without --net a linear head on the pile's own vectors. With it a network learns from the images: only a
+    new head (frozen), all of it from --weights on (fine-tune) or from nothing (scratch). Its own vectors then
+    group a pile: sortal organize photos.sortal --encoder thumbs.model.
 
     A fifth of the named items is held out and only tested. The score counts their names as right: it is as
     good as the names are.
 
     \b
     sortal train photos.sortal --into thumbs.model
+    sortal train photos.sortal --into thumbs.model --net resnet20 --weights resnet20.th --how fine-tune
     """
     import sortal
-    from sortal.cli.output import print_json
+    from sortal.cli.output import print_json, progress
     from sortal.cli.shapes import model_shape
     from sortal.data import shown
+    from sortal.errors import MissingExtra
 
-    with sortal.open(pile) as opened:
-        head = opened.train(into, seed=seed)
+    start = None
+    if net is None and (weights is not None or how != "auto"):
+        raise click.UsageError("--how and --weights belong to a network: name it with --net.")
+    if net is not None:
+        try:
+            from sortal.learning import Start
+        except ImportError as e:
+            raise MissingExtra("sortal train --net", "nets") from e
+        start = Start(net, weights, how, epochs, kind, device)
+    with sortal.open(pile) as opened, progress() as shower:
+        head = opened.train(into, seed=seed, start=start, progress=shower)
         by_group = opened.n_named_by_group
     if as_json:
         print_json(model_shape(head, into, by_group))

@@ -19,7 +19,7 @@ def write_card(report: HeadReport, config: dict[str, Any], trained_on: str, n_na
     return f"""# {len(report.names)} names learned by Sortal
 
 Trained on {plain(trained_on)}, {report.n_items} named items and {report.n_none} marked "none of these",
-on {config["created"]}. A linear head on frozen vectors of the encoder {encoder}.
+on {config["created"]}. {_what(config, encoder)}
 
 ## How good
 
@@ -44,7 +44,7 @@ Confidence: mean gap to the share right is {after:.3f} ({before:.3f} before cali
 {report.novelty.known:.1%} of the {report.n_held_out} held-out items are called like nothing shown although
 their name is known, each by the thresholds that the others set (about 5 % is meant).
 {_few_line(report)}When the rule is made without a third of the names, {report.novelty.left_out:.0%} of the
-items of the names left out are noticed.
+items of the names left out are noticed.{_flattered(config)}
 {_none_line(report)}
 
 ## What it cannot do
@@ -59,6 +59,25 @@ items of the names left out are noticed.
 
 `sha256sum -c MANIFEST.sha256` in this folder checks every byte. `sortal predict` uses it.
 """
+
+
+def _what(config: dict[str, Any], encoder: str) -> str:
+    if config["kind"] != "net":
+        return f"A linear head on frozen vectors of the encoder {encoder}."
+    name, made = plain(str(config["builder"]["name"])), config["builder"]["training"]
+    start = f"from the weights {plain(str(made['weights']))}" if made["weights"] else "from nothing"
+    if made["how"] == "frozen":
+        return f"The network {name} {start}, its body frozen, with a new head."
+    what = "trained" if made["how"] == "scratch" else "fine-tuned"
+    start = "from nothing" if what == "trained" else start
+    return f"The network {name}, {what} {start} in {made['epochs']} epochs."
+
+
+def _flattered(config: dict[str, Any]) -> str:
+    """Its body has seen the names that the rule is then made without."""
+    if config["kind"] != "net" or config["builder"]["training"]["how"] == "frozen":
+        return ""
+    return "\nThe network itself has learned those names: of names it never saw, expect fewer."
 
 
 def plain(text: str) -> str:

@@ -18,7 +18,15 @@ from sortal.train.report import HeadReport, NoveltyReport, name_scores, wilson_i
 from sortal.train.split import draw_evenly, held_out_mask
 from sortal.train.whitening import Whitening, whiten_within
 
-__all__ = ["Classified", "Head", "Prediction", "train_head", "train_head_from"]
+__all__ = [
+    "Classified",
+    "Head",
+    "Prediction",
+    "fit_linear",
+    "judged_head",
+    "train_head",
+    "train_head_from",
+]
 
 MAX_NUMBERS = 2**26  # learned from at once: 256 MiB as float32, 65,536 vectors of 1,024 numbers
 BLOCK = 8_192  # rows classified at once
@@ -176,6 +184,41 @@ def train_head_from(
         )  # fmt: skip
 
 
+def fit_linear(
+    vectors: Points, labels: Labels, seed: int
+) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
+    """Weights and bias on the vectors as they are, by the same regression; labels are 0 to k - 1."""
+    with one_blas_thread():
+        whitening = whiten_within(vectors, labels, seed)
+        weights, bias, _ = _logistic_regression(whitening, vectors, labels)
+    return weights, bias - weights @ whitening.mean
+
+
+def judged_head(
+    labels: tuple[str, ...],
+    linear: tuple[Float[np.ndarray, "c d"], Float[np.ndarray, " c"]],
+    train: tuple[Points, Labels],
+    test: tuple[Points, Labels],
+    *,
+    held_out: float,
+    seed: int,
+) -> Head:
+    """A head whose weights and bias on the vectors as they are were learned elsewhere, as by a network.
+
+    As by `train_head`, the temperature, the rule for what is new and the report come from vectors: of items
+    learned from, and held out. Rows numbered len(labels) are "none of these" and come last in both.
+    """
+    (x, y), (x_test, y_test) = (_usable(train[0]), train[1]), (_usable(test[0]), test[1])
+    n_none = int((y == len(labels)).sum() + (y_test == len(labels)).sum())
+    with one_blas_thread():
+        named = y < len(labels)
+        whitening = whiten_within(x[named], y[named], seed)
+        weights, bias = linear
+        fitted = weights, (bias + weights @ whitening.mean).astype(np.float32), True
+        n_items = len(y) + len(y_test) - n_none, n_none
+        return _judged(labels, whitening, fitted, (x, y), (x_test, y_test), n_items, held_out, seed)
+
+
 def _fit(
     labels: tuple[str, ...],
     train: tuple[Points, Labels],
@@ -184,11 +227,27 @@ def _fit(
     share: float,
     seed: int,
 ) -> Head:
-    (x, y), (x_test, y_test) = train, test
+    x, y = train
+    n = int((y < len(labels)).sum())
+    whitening = whiten_within(x[:n], y[:n], seed)
+    fitted = _logistic_regression(whitening, x, y)
+    return _judged(labels, whitening, fitted, train, test, n_items, share, seed)
+
+
+def _judged(
+    labels: tuple[str, ...],
+    whitening: Whitening,
+    fitted: tuple[Float[np.ndarray, "c d"], Float[np.ndarray, " c"], bool],
+    train: tuple[Points, Labels],
+    test: tuple[Points, Labels],
+    n_items: tuple[int, int],
+    share: float,
+    seed: int,
+) -> Head:
+    """Weights and bias on (x - whitening.mean), and whether they converged, as a head with its worth."""
+    (x, y), (x_test, y_test), (weights, bias, converged) = train, test, fitted
     # Rows come in order, "none of these" last: the named ones are a view, not a copy.
     n, n_test = int((y < len(labels)).sum()), int((y_test < len(labels)).sum())
-    whitening = whiten_within(x[:n], y[:n], seed)
-    weights, bias, converged = _logistic_regression(whitening, x, y)
     novelty, new = fit_novelty(x[:n], y[:n], x_test[:n_test], whitening, seed)
     logits = np.asarray((x_test - whitening.mean) @ weights.T + bias, dtype=np.float64)
     new = np.concatenate([new, novelty.scores(x_test[n_test:]) > 1.0])

@@ -1,11 +1,14 @@
 """The model folder: everything needed to predict, and nothing that can run by itself.
 
 config.json      format, kind, builder and arguments, input, encoder, labels, report, versions
-weights.safetensors
+weights.safetensors  the head
 labels.json      the labels alone, for other programs
 CARD.md          for people
 MANIFEST.sha256  covers all of them; `sha256sum -c MANIFEST.sha256`
 ...              further files by name, such as encoder.onnx
+
+Of kind "net" the head is that of a network that was trained: network.safetensors has its weights, its builder
+is one of sortal.nets, and encoder.onnx is its body, so that predicting needs no torch.
 """
 
 import hashlib
@@ -42,7 +45,7 @@ from sortal.train.manifest import (
 from sortal.train.report import HeadReport
 from sortal.whole import sha256_of
 
-__all__ = ["FORMAT", "Model", "load_model", "save_model"]
+__all__ = ["FORMAT", "Model", "check_target", "load_model", "save_model"]
 
 FORMAT = 1
 KINDS = ("head", "net", "task")
@@ -78,16 +81,18 @@ def save_model(
     trained_on: str,
     n_named_by_group: int = 0,
     extra_files: Mapping[str, Path] | None = None,
+    network: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the model folder and return its path; an older Sortal model there is replaced whole.
 
     Killed at any moment, `load_model` finds the old model or the new one. Of two at once the second waits.
     `encoder` and `input` go into config.json as they are (`encoder` has at least name, digest and dim).
+    `network` makes it of kind "net": name and arguments of its builder, and how it was trained.
     `InputError`: the path holds something that is no Sortal model or not its own, an extra file has no plain
     name, the model is larger than `load_model` reads. `StoreError`: the disk refuses.
     """
     folder = Path(os.path.abspath(folder))
-    config = _config(head, encoder, input)
+    config = _config(head, encoder, input, network)
     card = write_card(head.report, config, trained_on, n_named_by_group)
     files = {
         "config.json": _json(config),
@@ -104,7 +109,7 @@ def save_model(
     try:
         _check_size(files, extra)
         with _workplace(folder) as work:
-            _check_target(folder)
+            check_target(folder)
             _write(work / "new", files, extra)
             _publish(work, folder)
     except OSError as e:
@@ -140,7 +145,7 @@ def _load(folder: Path, source: Path) -> Model:
     config = _parse_json(folder, "config.json", contents["config.json"])
     try:
         labels = _check_config(folder, config, _parse_json(folder, "labels.json", contents["labels.json"]))
-        builder, arguments = BUILDERS[config["builder"]["name"]], config["builder"]["arguments"]
+        builder, arguments = BUILDERS[_head(config)["name"]], _head(config)["arguments"]
         tensors = _tensors(folder, contents["weights.safetensors"], builder.shapes(arguments))
         head = builder.build(arguments, tensors, labels, HeadReport.from_json(config["report"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
@@ -149,14 +154,21 @@ def _load(folder: Path, source: Path) -> Model:
     return Model(source, config, head)
 
 
-def _config(head: Head, encoder: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _config(
+    head: Head, encoder: Mapping[str, Any], wanted: Mapping[str, Any], network: Mapping[str, Any] | None
+) -> dict[str, Any]:
     if encoder.get("dim") != head.dim:
         raise InputError(f"encoder must have the dim of the head, {head.dim}; got {encoder.get('dim')!r}.")
-    packages = ("sortal", "numpy", "scikit-learn", "safetensors")
+    packages = ("sortal", "numpy", "scikit-learn", "safetensors", *(("torch",) if network else ()))
+    linear = {"name": "linear", "arguments": linear_arguments(head)}
+    built = (
+        {"kind": "net", "builder": dict(network), "head": linear}
+        if network
+        else {"kind": "head", "builder": linear}
+    )
     return {
         "format": FORMAT,
-        "kind": "head",
-        "builder": {"name": "linear", "arguments": linear_arguments(head)},
+        **built,
         "input": dict(wanted),
         "encoder": dict(encoder),
         "labels": list(head.labels),
@@ -164,6 +176,12 @@ def _config(head: Head, encoder: Mapping[str, Any], wanted: Mapping[str, Any]) -
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: version(package) for package in packages},
     }
+
+
+def _head(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and arguments of the head's builder: the whole model, or the last layer of a network."""
+    found: dict[str, Any] = config["head" if config["kind"] == "net" else "builder"]
+    return found
 
 
 def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
@@ -175,9 +193,9 @@ def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
         )
     if found != FORMAT or type(found) is not int:
         raise DataError(f"{folder}: config.json names format {found!r}; Sortal reads {FORMAT}. Train again.")
-    kind, name = config["kind"], config["builder"]["name"]
+    kind, name = config["kind"], _head(config)["name"]
     known = ", ".join(f"{builder.kind} by {key}" for key, builder in BUILDERS.items())
-    if kind not in KINDS or name not in BUILDERS or BUILDERS[name].kind != kind:
+    if kind not in ("head", "net") or name not in BUILDERS or BUILDERS[name].kind != "head":
         raise DataError(
             f"{folder}: config.json asks for {str(kind)[:40]!r} built by {str(name)[:40]!r}; "
             f"this Sortal builds {known}. Update Sortal."
@@ -190,9 +208,7 @@ def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
         raise ValueError("labels must be without space around them and in Unicode form NFC")
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ValueError("labels must be at least two different texts")
-    if config["encoder"]["dim"] != config["builder"]["arguments"]["dim"] or not isinstance(
-        config["input"], dict
-    ):
+    if config["encoder"]["dim"] != _head(config)["arguments"]["dim"] or not isinstance(config["input"], dict):
         raise ValueError("encoder, input and builder must agree")
     return tuple(labels)
 
@@ -246,7 +262,7 @@ def _check_size(files: dict[str, bytes], extra: dict[str, Path]) -> None:
         )
 
 
-def _check_target(folder: Path) -> None:
+def check_target(folder: Path) -> None:
     """`InputError` unless whatever is at `folder` may go: nothing, an empty folder, a model and no more."""
     if not os.path.lexists(folder):
         return

@@ -5,7 +5,7 @@ from jaxtyping import Int
 
 from sortal.arrays import Labels, Mask
 
-__all__ = ["draw_evenly", "held_out_mask"]
+__all__ = ["draw_evenly", "draw_per_name", "held_out_mask"]
 
 
 def held_out_mask(labels: Labels, share: float, seed: int) -> Mask:
@@ -22,6 +22,11 @@ def draw_evenly(labels: Labels, limit: int, seed: int) -> Int[np.ndarray, " m"]:
     """At most `limit` indices, in order, drawn so that the labels with most items give way first."""
     order = np.argsort(_rank_in_label(labels, seed), kind="stable")
     return np.sort(order[:limit])
+
+
+def draw_per_name(labels: Labels, n: int, seed: int) -> Int[np.ndarray, " m"]:
+    """Indices, in order, of at most `n` items of each label; the draw of 10 holds that of 5."""
+    return np.flatnonzero(_rank_in_label(labels, seed) < n)
 
 
 def _rank_in_label(labels: Labels, seed: int) -> Labels:

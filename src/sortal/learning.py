@@ -1,0 +1,258 @@
+"""A network from the named images of a pile: frozen, fine-tuned or from scratch, as a model folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from sortal import nets
+from sortal.arrays import Mask, Vectors
+from sortal.data import LabelledImages, shown
+from sortal.embed import OnnxEncoder, Preprocess
+from sortal.embed.choose import look_like_photographs
+from sortal.embed.export import check_exporter, exported
+from sortal.errors import InputError
+from sortal.nets import Network
+from sortal.nets.checkpoint import read_checkpoint
+from sortal.progress import Progress
+from sortal.published import PUBLISHED
+from sortal.train import Augment, Head, Normalize, load_model, save_model, usual_augment
+from sortal.train.device import Device, choose_device
+from sortal.train.head import judged_head
+from sortal.train.labels import check_labels
+from sortal.train.model import check_target
+from sortal.train.network_model import NETWORK_FILE, load_network, network_bytes
+from sortal.train.split import held_out_mask
+from sortal.train.transfer import transfer
+from sortal.train.ways import Course, body_vectors, check_images, fine_tune, fit_head, from_scratch
+
+__all__ = ["HOW", "Start", "augment_of", "learn", "loaded", "normalize_of"]
+
+HOW = ("auto", "frozen", "fine-tune", "scratch")
+HELD_OUT = 0.2
+_WAY = {"frozen": "frozen", "fine-tuned": "fine-tune", "scratch": "scratch"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is asked of `learn`: a network by name, weights to start from, the way, the budget."""
+
+    net: str
+    weights: str | os.PathLike[str] | None = None
+    how: str = "auto"
+    epochs: int = 10
+    kind: str = "auto"
+    device: str = "auto"
+
+    def checked(self) -> "Start":
+        """`InputError` before anything is read."""
+        nets.builder(self.net)
+        check_exporter()
+        if self.how not in HOW:
+            raise InputError(f"how must be one of {', '.join(HOW)}; got {self.how!r}.")
+        if self.weights is None and self.how in ("frozen", "fine-tune"):
+            raise InputError(
+                f"how {self.how!r} starts from what a network has learned elsewhere: give weights."
+            )
+        if type(self.epochs) is not int or self.epochs < 1:
+            raise InputError(f"epochs must be a whole number from 1; got {self.epochs!r}.")
+        return self
+
+    def edge(self) -> int:
+        """Of the images that the network was made for."""
+        return int(_outline(self.net).train_size)
+
+
+def learn(
+    images: LabelledImages,
+    n_names: int,
+    start: Start,
+    into: str | os.PathLike[str],
+    *,
+    seed: int,
+    trained_on: str,
+    n_named_by_group: int,
+    progress: Progress,
+) -> Head:
+    """Train a network on four fifths of `images`, judge it by the others, and save it as a model folder.
+
+    Names from number `n_names` on are "none of these": a further answer that names nothing. A run that was
+    stopped goes on from INTO.training, which is gone at the end. The head's confidences and its rule for what
+    is new are set on held-out vectors of the network itself.
+    """
+    check_target(Path(os.path.abspath(into)))
+    where = choose_device(start.device)
+    progress.say(f"device: {where}")
+    named = images.labels < n_names
+    check_labels(images.labels[named], images.names[:n_names], held_out=True)
+    held = held_out_mask(images.labels, HELD_OUT, seed)
+    run = Path(f"{os.path.abspath(into)}.training")
+    net, training = _network(images.take(~held), start, where, seed, run, progress)
+    with tempfile.TemporaryDirectory(prefix="sortal-") as work:
+        encoder = _encoder(net, Path(work), images.pixels.shape[1:3], training["normalize"])
+        encoder.name = start.net
+        head = _judged(net, encoder, images, n_names, held, seed)
+        weights = Path(work) / NETWORK_FILE
+        weights.write_bytes(network_bytes(net))
+        assert encoder.weights is not None
+        extra = {"encoder.onnx": encoder.weights, NETWORK_FILE: weights}
+        if (run / "curve.csv").is_file():
+            extra["curve.csv"] = run / "curve.csv"
+        save_model(
+            into, head,
+            encoder={
+                "name": encoder.name, "digest": encoder.digest, "dim": encoder.dim, "spec": encoder.spec,
+            },
+            input={"kind": "image", **encoder.input.as_json()},
+            trained_on=trained_on, n_named_by_group=n_named_by_group, extra_files=extra,
+            network={
+                "name": start.net, "arguments": {"num_classes": net.num_classes, "in_channels": 3},
+                "training": {key: value for key, value in training.items() if key != "normalize"},
+            },
+        )  # fmt: skip
+    shutil.rmtree(run, ignore_errors=True)
+    return head
+
+
+def _network(
+    images: LabelledImages, start: Start, where: Device, seed: int, run: Path, progress: Progress
+) -> tuple[Network, dict[str, Any]]:
+    """Trained, and how: way, epochs, weights it started from, normalisation."""
+    edge, n_classes = images.pixels.shape[1], len(images.names)
+    augment = augment_of(images, start.kind, edge, progress)
+    if start.weights is None:
+        course = Course(start.epochs, Normalize.of(images.pixels), augment)
+        body, way = None, "scratch"
+    else:
+        course = Course(start.epochs, normalize_of(start.net, start.weights, progress), augment)
+        body = loaded(start.net, start.weights, progress, in_channels=3)
+        way = (
+            start.how if start.how != "auto" else _advised(images, body, start, course, where, run, progress)
+        )
+    made = {
+        "how": way, "epochs": start.epochs if way != "frozen" else 0,
+        "weights": None if way == "scratch" else shown(os.path.basename(os.fspath(start.weights or ""))),
+        "normalize": course.normalize,
+    }  # fmt: skip
+    loop: Mapping[str, Any] = {"device": where, "folder": run, "progress": progress}
+    if body is None or way == "scratch":
+        net = nets.builder(start.net)(n_classes, in_channels=3, seed=seed)
+        check_images(images, net)
+        from_scratch(net, images, course, seed, **loop)
+        return net.cpu().eval(), made
+    check_images(images, body)
+    progress.say("the head first, on the vectors of the body as it is")
+    fit_head(body, body_vectors(body, images, course.normalize, where), images.labels, seed)
+    if way == "fine-tune":
+        fine_tune(body, images, course, seed, **loop)
+    return body.cpu().eval(), made
+
+
+def _advised(
+    images: LabelledImages,
+    body: Network,
+    start: Start,
+    course: Course,
+    where: Device,
+    run: Path,
+    progress: Progress,
+) -> str:
+    """The way that a transfer within the images to learn from advises, one training of each."""
+    progress.say("which way suits these images: one training of each on four fifths, judged by the others")
+    build = nets.builder(start.net)
+    found = transfer(
+        images, body, lambda seed: build(len(images.names), in_channels=3, seed=seed), course,
+        seeds=1, held_out=HELD_OUT, device=where, folder=run / "ways", progress=progress,
+    )  # fmt: skip
+    for line in found.verdict[:3]:
+        progress.say(line)
+    return _WAY[found.advice]
+
+
+def _encoder(net: Network, work: Path, size: tuple[int, int], normalize: Normalize) -> OnnxEncoder:
+    """The body as a graph for onnxruntime, which is what predicts."""
+    mean, std = (tuple(np.broadcast_to(values, 3).tolist()) for values in (normalize.mean, normalize.std))
+    want = Preprocess(size=size, crop=None, mean=mean, std=std, layout="nchw", output="vectors")
+    return OnnxEncoder(exported(net, work / "encoder.onnx", want), want)
+
+
+def _judged(
+    net: Network, encoder: OnnxEncoder, images: LabelledImages, n_names: int, held: Mask, seed: int
+) -> Head:
+    vectors = _vectors(encoder, images.pixels)
+    order = np.argsort(images.labels >= n_names, kind="stable")  # "none of these" last
+    learned, test = order[~held[order]], order[held[order]]
+    weights, bias = (part.detach().numpy() for part in net.head.parameters())
+    y = images.labels
+    return judged_head(
+        images.names[:n_names], (weights, bias), (vectors[learned], y[learned]), (vectors[test], y[test]),
+        held_out=HELD_OUT, seed=seed,
+    )  # fmt: skip
+
+
+def _vectors(encoder: OnnxEncoder, pixels: np.ndarray) -> Vectors:
+    starts = range(0, len(pixels), encoder.batch)
+    return np.concatenate([encoder.embed(pixels[i : i + encoder.batch]) for i in starts])
+
+
+def loaded(
+    net: str, weights: str | os.PathLike[str], progress: Progress, *, in_channels: int | None = None
+) -> Network:
+    """The network with all of its weights, its head too, for as many classes as they know.
+
+    `weights`: a file, a published name, or a model folder that `sortal train --net` made.
+    """
+    build, name = nets.builder(net), os.fspath(weights)
+    if os.path.isdir(name):
+        model = load_model(name)
+        if model.config["kind"] == "net" and model.config["builder"]["name"] != net:
+            raise InputError(f"{shown(name)} holds a {model.config['builder']['name']}; got net {net!r}.")
+        return load_network(model)
+    channels = {} if in_channels is None else {"in_channels": in_channels}
+    if name in PUBLISHED and not os.path.isfile(name):
+        body = build(PUBLISHED[name].num_classes, **channels, seed=0)
+        nets.weights.load(body, name, progress=progress)
+        return body.eval()
+    head = read_checkpoint(name).get(f"{_outline(net).head_name}.weight")
+    known = {} if head is None or not head.ndim else {"num_classes": len(head)}
+    body = build(**known, **channels, seed=0)
+    nets.weights.load(body, Path(name), progress=progress)
+    return body.eval()
+
+
+def _outline(net: str) -> Network:
+    """Without content: VGG-16 would take half a gigabyte to say its size."""
+    with torch.device("meta"):
+        return nets.builder(net)()
+
+
+def normalize_of(net: str, weights: str | os.PathLike[str], progress: Progress) -> Normalize:
+    """How these weights want their pixels: as published with them, else with the network."""
+    if os.path.isdir(weights):
+        wanted = load_model(weights).encoder["spec"]["preprocess"]
+        return Normalize(tuple(wanted["mean"]), tuple(wanted["std"]))
+    name = os.path.basename(os.fspath(weights))
+    known = [one for one in PUBLISHED.values() if name in (one.name, one.file)]
+    for one in known or [one for one in PUBLISHED.values() if one.network == net]:
+        if not known:
+            progress.say(f"nothing says how {shown(name)} wants its pixels: as {one.name}, then")
+        return Normalize(one.mean, one.std)
+    progress.say(f"nothing says how {shown(name)} wants its pixels: mean and deviation 0.5, then")
+    return Normalize((0.5,), (0.5,))
+
+
+def augment_of(images: LabelledImages, kind: str, edge: int, progress: Progress) -> Augment:
+    """What is right for the kind; by colour where nobody says: what is grey may be writing."""
+    colourful = look_like_photographs(images.pixels[:: 1 + len(images) // 200])
+    if kind == "auto":
+        kind = "photographs" if colourful else "glyphs"
+        does = "shifted, mirrored" if colourful else "shifted, turned, zoomed, never mirrored"
+        progress.say(f"they look like {kind}: {does} in training (--kind says otherwise)")
+    found: Literal["photographs", "glyphs"] = "photographs" if kind == "photographs" else "glyphs"
+    return usual_augment(found, edge)

@@ -1,0 +1,165 @@
+"""A pile's images train a network; its model predicts without torch and re-organises the pile."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import sortal
+from sortal.errors import DataError, InputError
+
+from .digits import write_digits
+
+pytest.importorskip("torch")
+
+from sortal import nets
+from sortal.learning import Start, loaded
+from sortal.train import load_model
+from sortal.train.manifest import manifest_text
+from sortal.train.network_model import load_network, network_bytes
+from sortal.whole import sha256_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with digits/, digits.sortal (named, some "none of these") and the model of a ResNet-20."""
+    root = tmp_path_factory.mktemp("trained")
+    write_digits(root / "digits", 0, 100)
+    with sortal.organize(root / "digits", k=10, names_from="folders") as pile:
+        nines = [path for path in pile.paths if "/9/" in path]
+        pile.none(items=nines)
+        head = pile.train(root / "digits.model", start=Start("resnet20", epochs=1))
+    return root, head
+
+
+def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
+    import torch
+
+    root, head = trained
+    model = load_model(root / "digits.model")
+    assert model.config["kind"] == "net"
+    assert model.config["builder"]["name"] == "resnet20"
+    assert model.config["builder"]["training"] == {"how": "scratch", "epochs": 1, "weights": None}
+    assert model.encoder["name"] == "resnet20"
+    assert head.labels == tuple("012345678")
+    assert head.report.n_none > 0
+    assert not (root / "digits.model.training").exists()
+    net = load_network(model)
+    assert net.num_classes == 10  # "none of these" is an answer
+    classifier = sortal.load(root / "digits.model")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    with torch.inference_mode():
+        wanted = net(torch.from_numpy(classifier.encoder.normalised(pixels))).numpy()
+    found = head.logits(classifier.encoder.embed(pixels))
+    assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()  # the exporter's 1e-4, through a head
+
+
+def test_predicting_needs_no_torch(trained):
+    root, _ = trained
+    code = (
+        "import sys, sortal\n"
+        f"found = sortal.load({str(root / 'digits.model')!r}).predict({str(root / 'digits')!r})\n"
+        "assert len(found.predictions) == 100 and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_pile_is_grouped_by_the_networks_own_vectors(trained, tmp_path):
+    root, _ = trained
+    shutil.copytree(root / "digits.sortal", tmp_path / "digits.sortal")
+    shutil.copytree(root / "digits.model", tmp_path / "digits.model")
+    with sortal.organize(tmp_path / "digits.sortal", encoder=tmp_path / "digits.model", k=4) as pile:
+        assert (pile.encoder.name, pile.encoder.dim) == ("digits.model", 64)
+        vectors = np.array(pile.vectors)
+        assert sum(name is not None for name in pile.names) == len(pile) - int(pile.none_of_these.sum())
+    shutil.rmtree(tmp_path / "digits.model")  # the pile keeps what it needs
+    with sortal.organize(tmp_path / "digits.sortal", k=3) as pile:
+        assert (pile.vectors == vectors).all()
+
+
+def test_the_model_is_a_start_for_others(trained):
+    from sortal.progress import Progress
+
+    root, _ = trained
+    assert loaded("resnet20", root / "digits.model", Progress()).num_classes == 10
+    with pytest.raises(InputError, match="holds a resnet20; got net 'resnet32'"):
+        loaded("resnet32", root / "digits.model", Progress())
+
+
+@pytest.mark.parametrize("how", ["frozen", pytest.param("fine-tune", marks=pytest.mark.slow)])
+def test_from_weights(trained, tmp_path, how):
+    root, _ = trained
+    weights = tmp_path / "elsewhere.safetensors"
+    weights.write_bytes(network_bytes(nets.resnet20(7, seed=3)))
+    with sortal.open(root / "digits.sortal") as pile:
+        head = pile.train(tmp_path / "m", start=Start("resnet20", weights, how, epochs=1))
+    config = load_model(tmp_path / "m").config
+    assert config["builder"]["training"]["how"] == how
+    assert config["builder"]["training"]["weights"] == "elsewhere.safetensors"
+    # A random body tells digits apart (chance is .11); one epoch of three steps may spoil its head.
+    assert head.report.accuracy > (0.3 if how == "frozen" else 0.15)
+    card = (tmp_path / "m" / "CARD.md").read_text()
+    assert ("body frozen" in card) == (how == "frozen")
+
+
+def test_a_target_that_cannot_be_is_said_before_the_work(trained, tmp_path):
+    root, _ = trained
+    (tmp_path / "m").write_text("mine")
+    with sortal.open(root / "digits.sortal") as pile, pytest.raises(InputError, match="something else"):
+        pile.train(tmp_path / "m", start=Start("resnet20", epochs=100_000))
+
+
+@pytest.mark.slow
+def test_auto_tries_and_takes_the_best(trained, tmp_path):
+    root, _ = trained
+    weights = tmp_path / "elsewhere.safetensors"
+    weights.write_bytes(network_bytes(nets.resnet20(7, seed=3)))
+    with sortal.open(root / "digits.sortal") as pile:
+        pile.train(tmp_path / "m", start=Start("resnet20", weights, epochs=1))
+    assert load_model(tmp_path / "m").config["builder"]["training"]["how"] in (
+        "frozen",
+        "fine-tune",
+        "scratch",
+    )
+
+
+def test_a_model_that_was_tampered_with(trained, tmp_path):
+    root, _ = trained
+    for change, said in (
+        (_other_builder, "sortal.nets does not build"),
+        (_other_shape, "1 differ, the first: conv1"),
+    ):
+        folder = tmp_path / change.__name__
+        shutil.copytree(root / "digits.model", folder)
+        change(folder)
+        files = [path for path in folder.iterdir() if path.name != "MANIFEST.sha256"]
+        text = manifest_text({path.name: sha256_of(path) for path in files})
+        (folder / "MANIFEST.sha256").write_text(text)
+        with pytest.raises(DataError, match=said):
+            load_network(load_model(folder))
+
+
+def _other_builder(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["builder"]["name"] = "os.system"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _other_shape(folder):
+    tensors = load_file(folder / "network.safetensors")
+    tensors["conv1.weight"] = np.zeros((16, 3, 3, 4), np.float32)
+    save_file(tensors, folder / "network.safetensors")
