@@ -11,7 +11,8 @@ import sortal
 
 PACKAGES = [
     "sortal", "sortal.cluster", "sortal.data", "sortal.diagnose", "sortal.embed", "sortal.errors",
-    "sortal.explore", "sortal.kernels", "sortal.nets", "sortal.pile", "sortal.store", "sortal.tasks", "sortal.train",
+    "sortal.explore", "sortal.kernels", "sortal.nets", "sortal.pile", "sortal.store", "sortal.tasks",
+    "sortal.train",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Networks watched from outside: what they have learned, as pictures, and what depth, regularisers and filters do.
+"""Networks watched from outside: what they learned, as pictures, and what depth, regularisers, filters do.
 
     from sortal import diagnose, nets
     net = nets.resnet20(seed=0)
@@ -6,7 +6,7 @@
     maps = diagnose.feature_maps(net, image)         # {"layer1": (16, 32, 32), ...}
     where = diagnose.evidence(net, image, number=3)  # Grad-CAM, (8, 8)
 
-Nothing here edits a network. Pages and plots are made by `look_page` and `study_folder`. Needs the extra `nets`.
+Nothing here edits a network. Pages are written by `look_page` and `study_folder`. Needs the extra `nets`.
 """
 
 from sortal.errors import MissingExtra

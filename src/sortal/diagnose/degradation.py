@@ -87,11 +87,11 @@ class Degradation:
         return (
             self._of_kind(False, depths),
             self._of_kind(True, depths),
-            "This is the degradation of He et al. 2015: it is the error on the training images, so it is no "
-            "overfitting; the deeper plain network could copy the shallower one, and is not found by descent."
+            "This is the degradation of He et al. 2015: it is the error on the training images, so it is "
+            "no overfitting. The deeper network could copy the shallower one; descent does not find that."
             if self.degrades
-            else "This run does not show the degradation of He et al. 2015: give it more epochs, more images "
-            "or other depths.",
+            else "This run does not show the degradation of He et al. 2015: give it more epochs, more "
+            "images or other depths.",
             self._of_gradients(depths[-1]),
         )
 
@@ -126,7 +126,7 @@ def degradation(
     data: StudyData,
     *,
     depths: Sequence[int] = DEPTHS,
-    epochs: int = 15,
+    epochs: int = 20,
     batch_size: int = 64,
     seeds: int = 1,
     device: str = "auto",
@@ -134,13 +134,14 @@ def degradation(
 ) -> Degradation:
     """Train plain and residual networks of each depth alike, and watch their gradients.
 
-    The paper's training: SGD with momentum .9, rate .1 divided by 10 after a half and three quarters of the
-    epochs, weight decay 1e-4; one epoch of warm-up, which it needs at 110 layers. No augmentation.
+    The paper's training but for two things: SGD with momentum .9, rate .1, weight decay 1e-4; an epoch of
+    warm-up, which the paper needs at 110 layers; a cosine in place of steps, which at so few epochs stop the
+    deepest networks half-way (ResNet-56 after 15: 11.1 % wrong by steps). No augmentation.
     Same arguments, same bits on CPU. `InputError` for a depth that is not 6 n + 2.
     """
     _check(depths, seeds)
     plan = Plan(
-        epochs=epochs, peak_lr=0.1, schedule="step", warmup_epochs=min(1, epochs / 4), weight_decay=1e-4,
+        epochs=epochs, peak_lr=0.1, warmup_epochs=min(1, epochs / 4), weight_decay=1e-4,
         nesterov=False,
     )  # fmt: skip
     where = choose_device(device)

@@ -138,7 +138,7 @@ class FilterSizes:
         if abs(gain) <= half:
             return f"{figures}: no difference that {self.seeds} seeds can tell ({gain:+.1%} ± {half:.1%})."
         better = "several sizes are" if gain > 0 else "one size is"
-        return f"{figures}: {better} better ({gain:+.1%} ± {half:.1%}, 95 %)."
+        return f"{figures}: {better} better ({gain:+.1%} ± {half:.1%}, 95% interval)."
 
 
 def filter_sizes(

@@ -67,9 +67,10 @@ def check_dropout(
     random = np.random.default_rng(seed)
     used = w / (1 - q) if scaled else w
     losses = np.empty(n_draws)
-    for i in range(n_draws):
-        kept = random.random(x.shape) >= q
-        losses[i] = np.square(y - (kept * x) @ used).sum()
+    block = max(1, 2**20 // x.size)  # draws at once: some 10 MB
+    for at in range(0, n_draws, block):
+        kept = random.random((min(block, n_draws - at), *x.shape)) >= q
+        losses[at : at + block] = np.square(y - (kept * x) @ used).sum(1)
     fit, penalty = scaled_expected_loss(x, y, w, q) if scaled else expected_loss(x, y, w, 1 - q)
     return DropoutCheck(
         q=q, scaled=scaled, plain_loss=float(np.square(y - x @ w).sum()), penalty=penalty,

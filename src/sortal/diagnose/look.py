@@ -5,6 +5,7 @@ mode and torch's generators stay as they were.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -38,25 +39,30 @@ def filters(net: nn.Module) -> np.ndarray:
 def depths(net: nn.Module, image: Tensor) -> tuple[str, ...]:
     """The layers that tell most of the way through the network, by name, in the order of depth.
 
-    The first convolution's, then the last of each size of map before it is pooled; maps of one pixel show no
-    place and are left out. `image` is (c, h, w), normalised as the weights were trained.
+    The last of each size of map before it is pooled, and the first convolution's where others of its size
+    follow. Left out are maps of one pixel, which show no place, and modules that are called twice. `image` is
+    (c, h, w), normalised as the weights were trained.
     """
-    seen: list[tuple[str, tuple[int, int]]] = []
+    seen: list[tuple[str, nn.Module, torch.Size]] = []
     pooled: list[Tensor] = []  # held, so that no other tensor takes a pooled one's place
 
     def note(name: str, layer: nn.Module, out: Tensor) -> None:
         if isinstance(layer, POOLS):
             pooled.append(out)
         elif min(out.shape[2:]) > 1 and not any(out is one for one in pooled):
-            seen.append((name, (int(out.shape[2]), int(out.shape[3]))))
+            seen.append((name, layer, out.shape[2:]))
 
     _watched(net, image, note)
-    if not seen:
+    calls = Counter(name for name, _, _ in seen)
+    once = [(name, layer, size) for name, layer, size in seen if calls[name] == 1]
+    if not once:
         raise InputError(
             f"net must have maps of more than one pixel for this image; {type(net).__name__} has none."
         )
-    last = {size: name for name, size in seen}
-    return tuple(dict.fromkeys([seen[0][0], *(name for name, _ in seen if name in last.values())]))
+    last = {size: name for name, _, size in once}
+    first = [name for name, layer, size in once if isinstance(layer, nn.Conv2d) and size == once[0][2]]
+    wanted = {*last.values(), *(first[:1] if len(first) > 1 else ())}
+    return tuple(name for name, _, _ in once if name in wanted)
 
 
 def feature_maps(net: nn.Module, image: Tensor, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -95,7 +101,9 @@ def evidence(net: nn.Module, image: Tensor, number: int, layer: str | None = Non
     _check_layers(net, (layer,))
     kept: dict[str, Tensor] = {}
 
-    def keep(module: nn.Module, inputs: object, out: Tensor) -> Tensor:
+    def keep(module: nn.Module, inputs: object, out: object) -> Tensor | None:
+        if not (isinstance(out, Tensor) and out.ndim == 4):
+            return None
         kept[layer] = out.detach().requires_grad_()  # the graph begins here: no weight gets a gradient
         return kept[layer].clone()  # a ReLU behind may work in place
 

@@ -113,7 +113,7 @@ def _evidence(found: Look) -> Section:
     image = pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
     size = f"{pixels.shape[0]} x {pixels.shape[1]}"
     plain = overlay(image, None)
-    pictures = [Picture("image.png", png(plain), f"the image, {size} pixels as the network sees it", 224)]
+    pictures = [Picture("image.png", png(plain), f"as the network sees it, {size} pixels", 224)]
     for number, where in found.evidence.items():
         none = "" if where.max() > 0 else "; nothing speaks for it"
         caption = f"class {number}, probability {found.answers[number]:.1%}{none}"

@@ -1,6 +1,7 @@
 """The pictures of the studies, as PNG. Needs the extra `plot`."""
 
 import io
+import math
 from typing import Any
 
 from sortal.diagnose.degradation import Degradation
@@ -10,6 +11,7 @@ from sortal.errors import MissingExtra
 
 __all__ = ["errors_by_depth", "errors_by_epoch", "errors_by_filters", "gaps_by_size", "gradients_by_depth"]
 
+PAPER = "#fbfaf7"  # of the page
 PLAIN, RESIDUAL = "#c2410c", "#1769aa"
 OF_WAY = {"none": "#5f5c55", "L2": "#1769aa", "dropout": "#c2410c", "both": "#7c3aed"}
 
@@ -70,7 +72,7 @@ def gaps_by_size(study: Regularisation) -> bytes:
             points = [study.mean(what, way, n) for n in study.sizes]
             axes.errorbar(
                 [n * 1.03 ** (i - 1.5) for n in study.sizes], [100 * mean for mean, _ in points],
-                [100 * error for _, error in points], color=OF_WAY[way], marker="o", markersize=4,
+                [_width(half) for _, half in points], color=OF_WAY[way], marker="o", markersize=4,
                 capsize=2, label=way,
             )  # fmt: skip
         axes.set(title=title, xlabel="images to learn from", xscale="log", ylim=(0, None))
@@ -87,9 +89,9 @@ def errors_by_filters(study: FilterSizes) -> bytes:
     names = [cost.filters for cost in study.costs]
     for shift, what, color in ((-0.12, "train_error", "#8b877d"), (0.12, "test_error", RESIDUAL)):
         at = [i + shift for i in range(len(names))]
-        mean, error = zip(*(study.mean(what, name) for name in names))
+        mean, halves = zip(*(study.mean(what, name) for name in names))
         axes.bar(
-            at, [100 * m for m in mean], 0.22, yerr=[100 * e for e in error], capsize=3, color=color,
+            at, [100 * m for m in mean], 0.22, yerr=[_width(half) for half in halves], capsize=3, color=color,
             alpha=0.55, label="training" if what == "train_error" else "test",
         )  # fmt: skip
         for x, name in zip(at, names):
@@ -106,12 +108,18 @@ def _figure(rows: int, columns: int, **shared: Any) -> tuple[Any, Any]:
         from matplotlib.figure import Figure  # no pyplot: no window, no global state
     except ImportError as e:
         raise MissingExtra("Drawing plots", "plot") from e
-    figure = Figure(figsize=(4.6 * columns, 3.4), layout="constrained", dpi=110)
+    figure = Figure(figsize=(4.6 * columns, 3.4), layout="constrained", dpi=110, facecolor=PAPER)
     panels = figure.subplots(rows, columns, **shared)
     for axes in figure.axes:
+        axes.set_facecolor(PAPER)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelleft=True)
     return figure, panels
+
+
+def _width(half: float) -> float:
+    """Half of an interval in per cent; none is drawn where one seed gives none."""
+    return 100 * half if math.isfinite(half) else 0.0
 
 
 def _shade(residual: bool, place: int, n: int) -> tuple[float, ...]:

@@ -92,7 +92,7 @@ class Regularisation:
         best = max(WAYS[1:], key=lambda way: self.gained(way, n_train)[0])
         gain, half = self.gained(best, n_train)
         before, after = (self.mean("test_error", way, n_train)[0] for way in ("none", best))
-        named = {"both": "L2 and dropout together"}.get(best, best)
+        named = {"both": "dropout with L2"}.get(best, best)
         figures = f"test error from {before:.1%} to {after:.1%}"
         if self.seeds < 2:
             return f"With {n_train:,} images {named} does best: {figures}; one seed cannot tell chance."
@@ -101,7 +101,8 @@ class Regularisation:
                 f"With {n_train:,} images no regulariser helps beyond chance; the best, {named}: {figures}, "
                 f"{gain:.1%} ± {half:.1%} less."
             )
-        return f"With {n_train:,} images {named} helps most: {figures}, {gain:.1%} ± {half:.1%} less (95 %)."
+        less = f"{gain:.1%} ± {half:.1%} less (95% interval)"
+        return f"With {n_train:,} images {named} helps most: {figures}, {less}."
 
     def _of_the_linear_model(self) -> str:
         apart = max(check.errors_apart for check in self.linear)

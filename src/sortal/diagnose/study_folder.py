@@ -9,6 +9,7 @@ study.json     everything, as `--json` prints it
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -96,8 +97,7 @@ def _of_degradation(study: Degradation) -> tuple[Section, ...]:
 
 def _of_regularisation(study: Regularisation) -> tuple[Section, ...]:
     def cell(what: str, way: str, n: int) -> str:
-        mean, error = study.mean(what, way, n)
-        return f"{mean:.2%} ± {error:.2%}"
+        return _share(*study.mean(what, way, n))
 
     rows = tuple(
         (f"{n:,}", way, *(cell(what, way, n) for what in ("train_error", "test_error", "gap")))
@@ -141,10 +141,10 @@ def _of_regularisation(study: Regularisation) -> tuple[Section, ...]:
 def _of_filters(study: FilterSizes) -> tuple[Section, ...]:
     rows = []
     for cost in study.costs:
-        (train, _), (test, error) = (study.mean(what, cost.filters) for what in ("train_error", "test_error"))
+        (train, _), (test, half) = (study.mean(what, cost.filters) for what in ("train_error", "test_error"))
         rows.append((
             cost.filters, " and ".join(map(str, cost.widths)), f"{cost.macs:,}", f"{cost.parameters:,}",
-            f"{cost.receptive_field} pixels", f"{train:.2%}", f"{test:.2%} ± {error:.2%}",
+            f"{cost.receptive_field} pixels", f"{train:.2%}", _share(test, half),
         ))  # fmt: skip
     columns = ("filters", "channels", "MACs", "parameters", "sees", "training error", "test error")
     drawn = Picture(
@@ -191,3 +191,7 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _share(mean: float, half: float) -> str:
+    return f"{mean:.2%}" + (f" ± {half:.2%}" if math.isfinite(half) else "")
