@@ -58,6 +58,7 @@ def test_the_verdict_says_what_the_runs_say():
     assert worse.verdict[1].startswith("Residual networks do not change beyond chance")
     assert "This is the degradation" in worse.verdict[2]
     assert "keeps it from vanishing" in worse.verdict[3]
+    assert "shortcuts take away 100% of it" in worse.verdict[2]
     same = found_degradation(
         depth_run(False, 20, 0.02, (1e-6, 1.0, 1.0)), depth_run(False, 56, 0.01, (1e-6, 1.0, 1.0)),
         depth_run(True, 20, 0.3), depth_run(True, 56, 0.01),

@@ -29,6 +29,7 @@ def errors_by_epoch(study: Degradation) -> bytes:
                     label=f"{run.depth} layers" if run.seed == 0 else None,
                 )  # fmt: skip
         axes.set(title="residual" if residual else "plain", xlabel="epoch", ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
     panels[0].set_ylabel("training error, %")
     return _png(figure)
