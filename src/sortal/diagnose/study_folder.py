@@ -88,7 +88,10 @@ def _of_degradation(study: Degradation) -> tuple[Section, ...]:
         Section("Error on the training images", pictures=(by_epoch, by_depth)),
         Section(
             "Gradient by depth",
-            ("Read by a watcher after each backward pass. A gradient that vanishes falls to the left, one that explodes rises.",),
+            (
+                "Read by a watcher after each backward pass. Towards the left a gradient that vanishes falls, "
+                "one that explodes rises.",
+            ),
             (gradients,),
         ),
         Section("All networks", table=Table(columns, rows)),
