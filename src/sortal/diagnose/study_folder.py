@@ -89,8 +89,8 @@ def _of_degradation(study: Degradation) -> tuple[Section, ...]:
         Section(
             "Gradient by depth",
             (
-                "Read by a watcher after each backward pass. Towards the left a gradient that vanishes falls, "
-                "one that explodes rises.",
+                "Read by a watcher after each backward pass. Towards the left a gradient that vanishes "
+                "falls, one that explodes rises.",
             ),
             (gradients,),
         ),

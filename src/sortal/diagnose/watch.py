@@ -14,21 +14,24 @@ class GradientNorms:
     """Mean length of each layer's gradient in each epoch; give it to `train(..., watchers=[norms])`.
 
     Layers are those with weights (convolutions, linear maps), in the order of depth. It reads, and never
-    asks the loop to stop. `epochs` has one dict an epoch, layer to mean length.
+    asks the loop to stop. `epochs` has one dict an epoch that it saw, layer to mean length.
     """
 
     def __init__(self) -> None:
+        self._epoch = -1
         self._sums: list[Tensor] = []
         self._steps: list[int] = []
         self._layers: tuple[str, ...] = ()
 
     def __call__(self, moment: Moment) -> None:
         self._layers = tuple(name for name, _ in _weights(moment.net))
-        if moment.epoch == len(self._sums):
-            self._sums.append(torch.zeros(len(self._layers), dtype=torch.float64))
+        norms = _norms(moment.net)  # stays on its device: a GPU waits for nobody
+        if moment.epoch != self._epoch:  # a run that goes on begins with another than 0
+            self._epoch = moment.epoch
+            self._sums.append(torch.zeros_like(norms))
             self._steps.append(0)
-        self._sums[moment.epoch] += _norms(moment.net).cpu()
-        self._steps[moment.epoch] += 1
+        self._sums[-1] += norms
+        self._steps[-1] += 1
 
     @property
     def epochs(self) -> list[dict[str, float]]:
