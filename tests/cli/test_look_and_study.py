@@ -58,12 +58,14 @@ def test_look_takes_classes_and_channels_from_the_weights(sortal, photo, tmp_pat
     [
         (("resnet21", "photo.png"), "resnet20"),
         (("resnet20", "nowhere.png"), "image must be a file that can be read"),
+        (("resnet20", "empty.png"), "image must be a picture that can be read; empty.png: "),
         (("resnet20", "photo.png", "--class", "10"), "from 0 to 9; got 10"),
         (("resnet20", "photo.png", "--layer", "layer9"), "it has no 'layer9'"),
         (("resnet20", "photo.png", "--weights", "photo.png"), "weights must be"),
     ],
 )
 def test_look_refuses(sortal, photo, arguments, rule):
+    open("empty.png", "wb").close()
     assert rule in sortal("look", *arguments, "--out", "x.html").error()
 
 
@@ -81,6 +83,8 @@ def test_study_refuses(sortal):
     assert "belongs to degradation" in sortal("study", "filters", "--depths", "8,14").error(2)
     assert "--depths must be numbers" in sortal("study", "degradation", "--depths", "8;14").error()
     assert "6 n + 2" in sortal("study", "degradation", "--depths", "8,15").error()
+    open("taken", "w").close()
+    assert "taken cannot be made" in sortal("study", "filters", "--into", "taken").error()
 
 
 def test_the_names_are_offered_in_the_help(sortal):

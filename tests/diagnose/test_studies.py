@@ -172,3 +172,12 @@ def test_data_of_a_folder_are_split_and_never_shared(tmp_path):
     assert len(study_data(tmp_path / "parts", 6).learn) == 6
     with pytest.raises(InputError):
         study_data(tmp_path / "nowhere")
+
+
+def test_images_too_small_are_refused(tmp_path):
+    for name in ("dark", "light"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.new("L", (7, 9)).save(tmp_path / name / f"{i}.png")
+    with pytest.raises(InputError, match=r"at least 8 x 8 for a study.* are 9 x 7"):
+        study_data(tmp_path)

@@ -43,7 +43,7 @@ def study(
     \b
     sortal study degradation
     sortal study degradation --data cifar10-jpeg.zip --items 5000 --epochs 40 --device cuda
-    sortal study regularisation --data mnist/ --items 10000
+    sortal study regularisation --data mnist/ --items 3000
     """
     from sortal.cli.output import print_json, progress
 
@@ -52,14 +52,15 @@ def study(
     if "depths" in asked and name != "degradation":
         raise click.UsageError("--depths belongs to degradation.")
     try:
-        from sortal.diagnose.study_folder import study_record, write_study
+        from sortal.diagnose.study_folder import made_folder, study_record, write_study
     except ImportError as e:
         from sortal.errors import MissingExtra
 
         raise MissingExtra("sortal study", "nets") from e
+    folder = made_folder(into or f"study-{name}")
     with progress() as shown:
         found = _run(name, data, asked, device, shown)
-        page = write_study(into or f"study-{name}", found)
+        page = write_study(folder, found)
     if as_json:
         print_json(study_record(found) | {"page": str(page)})
         return
@@ -74,12 +75,13 @@ def _run(name: str, data: str | None, asked: dict[str, Any], device: str, shown:
     from sortal.diagnose.regularisation import SIZES, regularisation
     from sortal.diagnose.study_data import study_data
 
-    images = study_data(data, asked.pop("items", None))
-    shown.say(
-        f"{images.name}: {len(images.learn):,} images to learn from, {len(images.test):,} to be judged by"
-    )
+    items = asked.pop("items", None)
+    images = study_data(data, items)
+    n = len(images.learn)
+    shown.say(f"{images.name}: {n:,} images to learn from, {len(images.test):,} to be judged by")
     if name == "regularisation":
-        asked["sizes"] = (*(size for size in SIZES if size < len(images.learn)), len(images.learn))
+        usual = tuple(size for size in SIZES if size < n)
+        asked["sizes"] = usual if usual and items is None else (*usual, n)
     run = {"degradation": degradation, "regularisation": regularisation, "filters": filter_sizes}[name]
     found: Study = run(images, **asked, device=device, progress=shown)  # type: ignore[operator]
     return found

@@ -2,6 +2,7 @@
 
 import io
 import math
+from importlib.util import find_spec
 from typing import Any
 
 from sortal.diagnose.degradation import Degradation
@@ -9,11 +10,24 @@ from sortal.diagnose.filter_sizes import FilterSizes
 from sortal.diagnose.regularisation import WAYS, Regularisation
 from sortal.errors import MissingExtra
 
-__all__ = ["errors_by_depth", "errors_by_epoch", "errors_by_filters", "gaps_by_size", "gradients_by_depth"]
+__all__ = [
+    "check_plots",
+    "errors_by_depth",
+    "errors_by_epoch",
+    "errors_by_filters",
+    "gaps_by_size",
+    "gradients_by_depth",
+]
 
 PAPER = "#fbfaf7"  # of the page
 PLAIN, RESIDUAL = "#c2410c", "#1769aa"
 OF_WAY = {"none": "#5f5c55", "L2": "#1769aa", "dropout": "#c2410c", "both": "#7c3aed"}
+
+
+def check_plots() -> None:
+    """`MissingExtra` where nothing can be drawn."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("Drawing plots", "plot")
 
 
 def errors_by_epoch(study: Degradation) -> bytes:
@@ -105,10 +119,8 @@ def errors_by_filters(study: FilterSizes) -> bytes:
 
 
 def _figure(rows: int, columns: int, **shared: Any) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure  # no pyplot: no window, no global state
-    except ImportError as e:
-        raise MissingExtra("Drawing plots", "plot") from e
+    from matplotlib.figure import Figure  # no pyplot: no window, no global state
+
     figure = Figure(figsize=(4.6 * columns, 3.4), layout="constrained", dpi=110, facecolor=PAPER)
     panels = figure.subplots(rows, columns, **shared)
     for axes in figure.axes:

@@ -23,6 +23,7 @@ __all__ = ["StudyData", "errors", "mean_and_half_width", "study_data"]
 
 N_TEST = 2_000  # a share of .1 is then known to .007, one standard error
 N_DIGITS = 1_200
+LEAST_SIZE = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ def study_data(data: str | os.PathLike[str] | None, items: int | None = None, *,
     """
     found = _digits() if data is None else _loaded(Path(data))
     check_labels(found.learn.labels, found.learn.names, held_out=False)
+    if min(found.shape[1:]) < LEAST_SIZE:
+        height, width = found.shape[1:]
+        raise InputError(
+            f"images must be at least {LEAST_SIZE} x {LEAST_SIZE} for a study, whose networks halve them "
+            f"twice; those of {found.name} are {height} x {width}. Enlarge them."
+        )
     test = found.test.take(draw_evenly(found.test.labels, N_TEST, seed))
     found = replace(found, test=test)
     return found if items is None else found.take(items, seed)

@@ -24,7 +24,7 @@ from sortal.diagnose.regularisation import WAYS, Regularisation
 from sortal.errors import StoreError
 from sortal.whole import write_whole
 
-__all__ = ["Study", "study_record", "write_study"]
+__all__ = ["Study", "made_folder", "study_record", "write_study"]
 
 Study = Degradation | Regularisation | FilterSizes
 TITLES = {
@@ -39,13 +39,23 @@ def study_record(study: Study) -> dict[str, Any]:
     return {"verdict": list(study.verdict), **asdict(study), "plan": study.plan.as_json()}
 
 
+def made_folder(folder: str | os.PathLike[str]) -> Path:
+    """`folder`, made if it is not there. `StoreError` where it cannot be, `MissingExtra` where plots cannot.
+
+    To be asked before the work whose result it takes.
+    """
+    plots.check_plots()
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise StoreError(f"{path} cannot be made: {e.strerror}; choose another place.") from e
+    return path
+
+
 def write_study(folder: str | os.PathLike[str], study: Study) -> Path:
     """Write all files of `study` into `folder`, which is made; the path of the page."""
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise StoreError(f"{folder} cannot be made: {e.strerror}; choose another place.") from e
+    folder = made_folder(folder)
     sections = _sections(study)
     for section in sections:
         for picture in section.pictures:

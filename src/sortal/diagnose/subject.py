@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sortal.data import ImageInput, decode_image, prepare, shown
-from sortal.errors import InputError
+from sortal.errors import InputError, Unreadable
 from sortal.nets import builder, weights
 from sortal.nets.checkpoint import read_checkpoint
 from sortal.nets.network import Network
@@ -48,7 +48,7 @@ def subject(
 
     Classes and channels are those of the file. Normalised as its publisher says, as the run folder it lies in
     says, else by the figures of ImageNet, or of MNIST for networks that see grey. Without weights they are
-    drawn from seed 0. `InputError` and `DataError` as `nets.weights.load` and `decode_image`.
+    drawn from seed 0. `InputError` for an image that cannot be read, and as `nets.weights.load` raises.
     """
     source = None if weights_from is None else os.fspath(weights_from)
     net = _network(network, source)
@@ -102,4 +102,7 @@ def _decoded(image: str | os.PathLike[str], want: ImageInput) -> Image.Image:
         data = Path(image).read_bytes()
     except OSError as e:
         raise InputError(f"image must be a file that can be read; {shown(str(image))}: {e.strerror}.") from e
-    return decode_image(data, want.at_least)
+    try:
+        return decode_image(data, want.at_least)
+    except Unreadable as e:
+        raise InputError(f"image must be a picture that can be read; {shown(str(image))}: {e}.") from e
