@@ -61,20 +61,21 @@ def look(found: Subject, *, classes: tuple[int, ...] = (), layer: str | None = N
             raise InputError(f"class must be a number from 0 to {len(probable) - 1}; got {number}.")
     layers = depths(net, image)
     layer = layer or layers[-1]
-    seen = count(net, tuple(image.shape)).layers
-    sees = {
-        name: next(
-            (
-                one.receptive_field[0]
-                for one in reversed(seen)
-                if one.receptive_field and (one.name == name or one.name.startswith(f"{name}."))
-            ),
-            None,
-        )
-        for name in layers
-    }
     shown = {number: evidence(net, image, number, layer) for number in numbers}
-    return Look(found, filters(net), feature_maps(net, image, layers), sees, shown, layer, probable)
+    return Look(
+        found, filters(net), feature_maps(net, image, layers), _sees(found, layers), shown, layer, probable
+    )
+
+
+def _sees(found: Subject, layers: tuple[str, ...]) -> dict[str, int | None]:
+    """Pixels along an axis that one place sees: of a container, what its last layer sees."""
+    counted = count(found.net, tuple(found.image.shape)).layers
+    sees: dict[str, int | None] = dict.fromkeys(layers)
+    for one in counted:
+        for name in layers:
+            if one.receptive_field and (one.name == name or one.name.startswith(f"{name}.")):
+                sees[name] = one.receptive_field[0]
+    return sees
 
 
 def write_look(target: str | os.PathLike[str], found: Look) -> Path:

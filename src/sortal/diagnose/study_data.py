@@ -101,7 +101,7 @@ def _digits() -> StudyData:
     digits = load_digits()
     pixels = np.asarray(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     whole = LabelledImages(pixels, digits.target.astype(np.int64), tuple("0123456789"))
-    rows = np.arange(len(whole))  # in their order: writers of the last third are others
+    rows = np.arange(len(whole))  # in their order, in which writer follows writer
     return StudyData("scikit-learn's digits", whole.take(rows < N_DIGITS), whole.take(rows >= N_DIGITS))
 
 
