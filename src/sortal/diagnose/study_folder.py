@@ -203,7 +203,9 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return " ".join(str(_cell(one)) for one in value)
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _share(mean: float, half: float) -> str:
