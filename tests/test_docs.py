@@ -84,6 +84,27 @@ def fits_a_schema(record):
     raise AssertionError(f"no schema has the keys {sorted(record)}")
 
 
+@pytest.mark.slow
+def test_the_table_of_networks_holds_every_member_and_its_counts():
+    import torch
+
+    from sortal import nets
+    from sortal.nets.arithmetic import count
+
+    row = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \| ([\dx]+) \| ([\d,]+) \| ([\d,]+) \|$", re.MULTILINE)
+    table = {}
+    for names, shape, *counts in row.findall((ROOT / "docs" / "concepts.md").read_text()):
+        for name in re.findall(r"\w+", names):
+            table[name] = shape, *(int(number.replace(",", "")) for number in counts)
+    assert set(table) == set(nets.BUILDERS)
+    for name, build in nets.BUILDERS.items():
+        with torch.device("meta"):
+            net = build()
+        shape = (net.in_channels, net.train_size, net.train_size)
+        found = count(net, shape)
+        assert table[name] == ("x".join(map(str, shape)), found.parameters, found.macs), name
+
+
 def test_every_schema_is_in_json_md():
     text = (ROOT / "docs" / "json.md").read_text()
     assert all(path.name in text for path in SCHEMAS.glob("*.json"))

@@ -10,8 +10,9 @@ import pytest
 import sortal
 
 PACKAGES = [
-    "sortal", "sortal.cluster", "sortal.data", "sortal.embed", "sortal.errors", "sortal.explore",
-    "sortal.kernels", "sortal.nets", "sortal.pile", "sortal.store", "sortal.tasks", "sortal.train",
+    "sortal", "sortal.cluster", "sortal.data", "sortal.diagnose", "sortal.embed", "sortal.errors",
+    "sortal.explore", "sortal.kernels", "sortal.nets", "sortal.pile", "sortal.store", "sortal.tasks",
+    "sortal.train",
 ]  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def test_opening_a_pile_needs_neither_torch_nor_onnxruntime():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in PACKAGES if name not in ("sortal", "sortal.nets", "sortal.tasks")]
+    "name",
+    [name for name in PACKAGES if name not in ("sortal", "sortal.diagnose", "sortal.nets", "sortal.tasks")],
 )
 def test_no_layer_loads_torch(name):
     assert "torch" not in loaded_by(f"import {name}")

@@ -32,6 +32,8 @@ COMMANDS = {
     "cluster": "cluster",
     "quantize": "quantize",
     "arch": "arch",
+    "look": "look",
+    "study": "study",
     "doctor": "doctor",
     "completion": "completion",
 }
