@@ -254,8 +254,7 @@ def interleave(
     absent = {"rustparallel"} if threads == 1 else set()
     for turn in range(rounds):
         for one in row.packages:
-            slow = turn and one != row.packages[0] and runs[one][0]["cpu_s"] > SLOW_S
-            if one in absent or slow:
+            if one in absent or (turn and one != row.packages[0] and runs[one][0]["cpu_s"] > SLOW_S):
                 continue
             found = run(f"{row.method}_{one}", folder, threads)
             if found is None:
