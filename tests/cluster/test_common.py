@@ -67,8 +67,7 @@ def test_the_score_is_minus_the_cost(estimator):
 
 def test_no_score_of_a_kernel_that_is_a_matrix():
     fitted = KernelKMeans(3, kernel="precomputed", random_state=0).fit(X @ X.T)
-    with pytest.raises(InputError, match="score needs the kernel of each row with itself"):
-        fitted.score(X @ X.T)
+    assert not hasattr(fitted, "score")
 
 
 @of(SOFT)

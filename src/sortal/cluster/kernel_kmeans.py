@@ -12,6 +12,7 @@ from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.arrays import Labels, Weights
@@ -260,15 +261,14 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.asarray(self._distances(finite_rows(self, X, reset=False)).argmin(axis=1), np.int32)
 
+    @available_if(lambda self: not isinstance(self.kernel, str) or self.kernel != "precomputed")  # type: ignore[untyped-decorator]
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Minus the inertia of the rows of X. `y` is ignored. `InputError` where the kernel is a matrix."""
+        """Minus the inertia of the rows of X. `y` is ignored.
+
+        Not there where the kernel is a matrix: that has the kernel of no new row with itself.
+        """
         check_is_fitted(self)
         X = finite_rows(self, X, reset=False)
-        if self._kernel.given is not None:
-            raise InputError(
-                "score needs the kernel of each row with itself; got a precomputed matrix, which has those "
-                "with training rows only: give vectors and a kernel."
-            )
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         own = replace(self._kernel, rows=self._kernel.queries(X)).diagonal()
         return -float(weights @ (own + self._distances(X).min(axis=1)))
