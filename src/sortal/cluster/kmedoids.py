@@ -145,8 +145,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     def fit(self, X: Any, y: Any = None) -> "KMedoids":
         """Find the medoids of the rows of X. `y` is ignored."""
-        given = isinstance(self.metric, str) and self.metric == "precomputed"
-        if given:
+        if isinstance(self.metric, str) and self.metric == "precomputed":
             X = validated(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
             X = checked_distances(X)
         else:

@@ -339,9 +339,8 @@ class _Nearest:
         return squared, np.einsum("nd,nd->n", moved, moved)
 
     def _moved(self, x: np.ndarray) -> np.ndarray:
-        scale = x.dtype.type(
-            self.scale
-        )  # a power of two: scaling rounds nothing and keeps the difference finite
+        # A power of two: scaling rounds nothing and keeps the difference finite.
+        scale = x.dtype.type(self.scale)
         moved: np.ndarray = x * scale
         moved -= self.first * scale
         return moved.astype(np.float32, copy=False)
