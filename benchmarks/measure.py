@@ -91,12 +91,15 @@ def limited(threads: int) -> dict[str, Any]:
     """What `subprocess` needs so that a child uses `threads` threads, whatever library it loads.
 
     Environment variables bind OpenMP, BLAS and torch; those that only count cores (TBB in
-    scikit-learn-intelex, the pool in `dbscan`) see as many as `threads`.
+    scikit-learn-intelex, the pool in `dbscan`) see as many as `threads`. Bytecode is kept, as an installation
+    keeps it: compiling ours anew would add a twentieth to `import sortal.cluster`.
     """
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR")
     cores = set(sorted(os.sched_getaffinity(0))[-threads:])  # the first serves the interrupts
     return {
-        "env": os.environ | {f"{one}_NUM_THREADS": str(threads) for one in libraries},
+        "env": os.environ
+        | {f"{one}_NUM_THREADS": str(threads) for one in libraries}
+        | {"PYTHONDONTWRITEBYTECODE": ""},
         "preexec_fn": lambda: os.sched_setaffinity(0, cores),
     }
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Float
 from scipy.sparse import csr_matrix
-from sklearn.metrics import silhouette_score
 
 from sortal.arrays import Labels
 from sortal.cluster.affinity import Spectrum
@@ -78,4 +78,4 @@ def _silhouette(points: np.ndarray, labels: Labels) -> float:
     if not 1 < len(np.unique(labels)) < len(labels):
         return 0.0
     with one_blas_thread():  # more may round its products differently
-        return float(silhouette_score(points, labels, metric="cosine"))
+        return float(sklearn.metrics.silhouette_score(points, labels, metric="cosine"))

@@ -6,11 +6,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Int
 from scipy.sparse import SparseEfficiencyWarning, issparse
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
-from sklearn.preprocessing import normalize
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.arrays import Labels
@@ -91,7 +90,7 @@ def dbscan(
     if found is not None:
         return DBSCANResult(found[0], np.flatnonzero(found[1]))
     p = 2 if metric == "minkowski" and p is None and "p" not in (metric_params or {}) else p
-    model = NearestNeighbors(
+    model = sklearn.neighbors.NearestNeighbors(
         radius=eps, algorithm=algorithm, leaf_size=leaf_size, metric=metric, metric_params=metric_params,
         p=p, n_jobs=n_jobs,
     )  # fmt: skip
@@ -107,11 +106,11 @@ def _by_kernels(
         return density_groups(rows, _squared_radius(rows, eps, algorithm), min_samples, weights)
     if metric == "cosine" and not metric_params and _is_dense_float(rows):
         least = _least_cosine(eps, rows.dtype)
-        return cosine_density_groups(normalize(rows), least, min_samples, weights)
+        return cosine_density_groups(sklearn.preprocessing.normalize(rows), least, min_samples, weights)
     return None
 
 
-def _from_graph(model: NearestNeighbors, X: Any, min_samples: Any, sample_weight: Any) -> DBSCANResult:
+def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBSCANResult:
     if model.metric == "precomputed" and issparse(X):
         X = _with_diagonal(X)
     model.fit(X)
@@ -150,7 +149,7 @@ def _with_diagonal(graph: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SparseEfficiencyWarning)
         graph.setdiag(graph.diagonal())
-    return sort_graph_by_row_values(graph, warn_when_not_sorted=False)
+    return sklearn.neighbors.sort_graph_by_row_values(graph, warn_when_not_sorted=False)
 
 
 def _is_euclidean(metric: Any, metric_params: Any, p: Any) -> bool:

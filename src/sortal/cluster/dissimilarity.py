@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Float
-from sklearn.metrics import pairwise_distances
-from sklearn.metrics.pairwise import PAIRWISE_DISTANCE_FUNCTIONS
 from sklearn.utils.validation import check_array, validate_data
 
 from sortal.cluster.rows import text_told
@@ -42,7 +41,7 @@ class Dissimilarity:
     """
 
     def __init__(self, x: np.ndarray, metric: Metric) -> None:
-        known = {*SCIPY_METRICS, *PAIRWISE_DISTANCE_FUNCTIONS}
+        known = {*SCIPY_METRICS, *sklearn.metrics.pairwise.PAIRWISE_DISTANCE_FUNCTIONS}
         if not (callable(metric) or (isinstance(metric, str) and metric in known)):
             raise InputError(
                 f"metric must be a callable, 'precomputed' or one of {', '.join(sorted(known))}; "
@@ -113,7 +112,9 @@ class Dissimilarity:
         elif self.origin is not None:
             found = _euclidean(a - self.origin, b - self.origin, squared=self.metric == "sqeuclidean")
         else:
-            found = pairwise_distances(a, b, metric=self.metric, ensure_all_finite=False, **self.parameters)
+            found = sklearn.metrics.pairwise_distances(
+                a, b, metric=self.metric, ensure_all_finite=False, **self.parameters
+            )
         if found.size and not (found.min() >= 0 and found.max() < np.inf):  # NaN is neither
             low = np.argwhere(~((found >= 0) & (found < np.inf)))[0]
             raise InputError(

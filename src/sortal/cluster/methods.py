@@ -9,11 +9,10 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import BaseEstimator, ClusterMixin
-from sklearn.metrics import adjusted_rand_score
-from sklearn.metrics.cluster import contingency_matrix
 
 from sortal.arrays import Labels, Vectors
 from sortal.cluster.graph import by_falling_size, shared_neighbor_clustering
@@ -168,8 +167,8 @@ def compare(groupings: Sequence[Labels]) -> Comparison:
     for a in range(m):
         for b in range(a + 1, m):
             mine, theirs = _all_in_groups(groupings[a]), _all_in_groups(groupings[b])
-            alike[a, b] = alike[b, a] = adjusted_rand_score(mine, theirs)
-            table = contingency_matrix(mine, theirs, sparse=True)
+            alike[a, b] = alike[b, a] = sklearn.metrics.adjusted_rand_score(mine, theirs)
+            table = sklearn.metrics.cluster.contingency_matrix(mine, theirs, sparse=True)
             shared = np.asarray(table[mine, theirs]).ravel()
             either = np.bincount(mine)[mine] + np.bincount(theirs)[theirs] - shared
             disputed += 1 - shared / either

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import faiss
 import numpy as np
 from jaxtyping import Float
 
@@ -38,6 +37,8 @@ def approximate_neighbors(points: Float[np.ndarray, "n q"], m: int, *, seed: int
     own k-means on a sample and faiss gets one thread in each of ours, so that the result does not depend
     on the number of threads.
     """
+    import faiss  # here: .1 CPU-s, a twelfth of `import sortal.cluster`
+
     n, q = points.shape
     n_lists = int(2 * n**0.5)
     coarse = faiss.IndexFlatIP(q)
@@ -78,6 +79,8 @@ def _without_self(near: np.ndarray, start: int) -> np.ndarray:
 @contextmanager
 def _one_faiss_thread() -> Iterator[None]:
     """OpenMP keeps this number for each thread that calls, so it is set inside them."""
+    import faiss
+
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -6,9 +6,9 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Int
 from scipy.sparse import issparse
-from sklearn.metrics import pairwise_distances
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
@@ -118,7 +118,9 @@ class Distances:
             return self._given(self.X[[i]], i)
         if self.metric in ("euclidean", "l2") and not issparse(self.X):
             return self._euclidean(i)
-        return np.asarray(pairwise_distances(self.X[[i]], self.X, self.metric, **self.params)[0], np.float64)
+        return np.asarray(
+            sklearn.metrics.pairwise_distances(self.X[[i]], self.X, self.metric, **self.params)[0], np.float64
+        )
 
     def to(self, i: int) -> np.ndarray:
         """From all to point i: another thing only where the distances given are not symmetric."""

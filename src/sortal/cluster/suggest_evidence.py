@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+import sklearn  # its parts are imported when first named
 
 from sortal.arrays import Labels, Points
 from sortal.cluster.kernel_functions import separations
@@ -37,7 +37,11 @@ def k_distances(
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(x), most, replace=False)) if len(x) > most else np.arange(len(x))
     with one_blas_thread():
-        found = NearestNeighbors(n_neighbors=min_samples, metric=metric).fit(x).kneighbors(x[rows])[0]
+        found = (
+            sklearn.neighbors.NearestNeighbors(n_neighbors=min_samples, metric=metric)
+            .fit(x)
+            .kneighbors(x[rows])[0]
+        )
     curve = np.sort(found[:, -1]).astype(np.float64)
     below = np.linspace(curve[0], curve[-1], len(curve)) - curve
     knee = float(curve[below.argmax()])

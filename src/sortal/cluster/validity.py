@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sklearn  # its parts are imported when first named
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
-from sklearn.metrics import (
-    adjusted_rand_score,
-    calinski_harabasz_score,
-    davies_bouldin_score,
-    normalized_mutual_info_score,
-    silhouette_score,
-)
-from sklearn.metrics.cluster import contingency_matrix
 
 from sortal.arrays import Labels, Points
 from sortal.cluster.kmeans import kmeans
@@ -72,8 +65,9 @@ def indices(x: Points, labels: Labels, *, density: bool = True, most: int = 2000
         return Indices(n_groups, left_out, None, None, None, None)
     part, to = x[inside].astype(np.float64), labels[inside]
     with one_blas_thread():  # more may round its products differently
-        silhouette = float(silhouette_score(part, to))
-        davies, calinski = float(davies_bouldin_score(part, to)), float(calinski_harabasz_score(part, to))
+        silhouette = float(sklearn.metrics.silhouette_score(part, to))
+        davies = float(sklearn.metrics.davies_bouldin_score(part, to))
+        calinski = float(sklearn.metrics.calinski_harabasz_score(part, to))
     validity = density_validity(x, labels) if density else None
     return Indices(n_groups, left_out, silhouette, davies, calinski, validity)
 
@@ -251,7 +245,7 @@ def stability(
     for i, a in enumerate(draws):
         for b in draws[:i]:
             both = (a > -2) & (b > -2)
-            alike.append(adjusted_rand_score(a[both], b[both]))
+            alike.append(sklearn.metrics.adjusted_rand_score(a[both], b[both]))
     return float(np.mean(alike))
 
 
@@ -278,7 +272,8 @@ def agreement(names: Sequence[Any] | np.ndarray, labels: Labels) -> Agreement:
     the last two are scikit-learn's.
     """
     accuracy = matched_accuracy(names, labels)
-    nmi, ari = normalized_mutual_info_score(names, labels), adjusted_rand_score(names, labels)
+    nmi = sklearn.metrics.normalized_mutual_info_score(names, labels)
+    ari = sklearn.metrics.adjusted_rand_score(names, labels)
     return Agreement(len(labels), accuracy, float(nmi), float(ari))
 
 
@@ -295,7 +290,9 @@ def matched_accuracy(names: Sequence[Any] | np.ndarray, labels: Labels) -> float
     grouped = np.asarray(labels) >= 0
     if not grouped.any():
         return 0.0
-    table = contingency_matrix(np.asarray(names)[grouped], np.asarray(labels)[grouped])
+    table = sklearn.metrics.cluster.contingency_matrix(
+        np.asarray(names)[grouped], np.asarray(labels)[grouped]
+    )
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))
 
 
