@@ -98,3 +98,37 @@ def test_the_last_to_leave_gives_back_what_another_thread_took():
 def test_the_door_lists_all_it_offers():
     assert sorted(sortal.kernels.__all__) == sortal.kernels.__all__
     assert all(hasattr(sortal.kernels, name) for name in sortal.kernels.__all__)
+
+
+def test_an_error_waits_for_its_turn_and_ends_the_work(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    seen = []
+    got = []
+    blocks = map_blocks(lambda rows: seen.append(rows.start) or 1 // (rows.start - 500), 100_000, 1)
+    with pytest.raises(ZeroDivisionError):
+        got.extend(blocks)
+    assert len(got) == 500
+    assert len(seen) < 600  # 16 results for each of two threads, and what was under way
+
+
+def test_who_stops_taking_results_stops_the_work(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    seen, before = [], threading.active_count()
+    blocks = map_blocks(lambda rows: seen.append(rows.start), 100_000, 1)
+    next(blocks)
+    blocks.close()
+    assert len(seen) < 100
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_in_the_callers_own_block_leaves_at_once(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    caller, given = threading.current_thread(), []
+
+    def interrupted(rows):
+        if threading.current_thread() is caller:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        given.extend(map_blocks(interrupted, 100_000, 1))
+    assert len(given) < 1000

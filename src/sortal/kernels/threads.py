@@ -8,10 +8,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from threadpoolctl import LibController, ThreadpoolController
 
@@ -23,22 +21,91 @@ T = TypeVar("T")
 def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T]:
     """`function(slice)` for each block of `block` rows out of `n`, in the order of the blocks.
 
-    At most two results a thread wait to be taken, so memory does not grow with `n`.
+    At most 16 results a thread wait to be taken, so memory does not grow with `n`.
     """
     blocks = [slice(at, min(at + block, n)) for at in range(0, n, block)]
     workers = min(n_threads(), len(blocks)) if len(blocks) > 1 else 1
     with one_blas_thread():
-        if workers <= 1:
-            yield from map(function, blocks)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            pending: deque[Future[T]] = deque()
-            for rows in blocks:
-                if len(pending) == 2 * workers:
-                    yield pending.popleft().result()
-                pending.append(pool.submit(function, rows))
-            while pending:
-                yield pending.popleft().result()
+        yield from map(function, blocks) if workers <= 1 else _Crew(function, blocks, workers).results()
+
+
+class _Crew(Generic[T]):
+    # The caller works too, and each takes several blocks at a time. A pool that only the caller feeds wakes a
+    # sleeping thread for every block, and a block may take .1 ms: k-means on 200,000 x 64 in 100 groups took
+    # .35 s with one thread, .42 s with two, and takes .24 s so.
+
+    def __init__(self, function: Callable[[slice], T], blocks: list[slice], workers: int) -> None:
+        self.function, self.blocks, self.n_helpers = function, blocks, workers - 1
+        self.run = min(8, max(1, len(blocks) // (8 * workers)))  # blocks that one takes at a time
+        self.ahead = 2 * self.run * workers
+        self.taken = self.given = 0  # blocks that someone works at; results that the caller has had
+        self.done: dict[int, T | BaseException] = {}
+        self.over = False
+        self.change = threading.Condition()
+
+    def results(self) -> Iterator[T]:
+        helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self.n_helpers)]
+        try:
+            for helper in helpers:
+                helper.start()
+            for number in range(len(self.blocks)):
+                result = self._result(number)
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            self._dismiss()
+            for helper in helpers:
+                helper.join()
+
+    def _result(self, number: int) -> T | BaseException:
+        """The result of a block; until it is there, the caller works at others."""
+        while True:
+            with self.change:
+                if number in self.done:
+                    self.given += 1
+                    self.change.notify_all()
+                    return self.done.pop(number)
+                mine = self._take()
+                if mine is None:
+                    self.change.wait()
+                    continue
+            self._work(mine, Exception)  # Ctrl-C reaches this thread, and leaves at once
+
+    def _help(self) -> None:
+        while True:
+            with self.change:
+                while (mine := self._take()) is None:
+                    if self.taken >= len(self.blocks):
+                        return
+                    self.change.wait()
+            self._work(mine, BaseException)
+
+    def _take(self) -> range | None:
+        if self.taken >= min(len(self.blocks), self.given + self.ahead):
+            return None
+        mine = range(self.taken, min(self.taken + self.run, len(self.blocks)))
+        self.taken = mine.stop
+        return mine
+
+    def _work(self, numbers: range, kept: type[BaseException]) -> None:
+        """Results for the caller; trouble among them is raised when its block has its turn."""
+        results: dict[int, T | BaseException] = {}
+        try:
+            for number in numbers:
+                if self.over:
+                    return
+                results[number] = self.function(self.blocks[number])
+        except kept as trouble:
+            results[number] = trouble
+        with self.change:
+            self.done |= results
+            self.change.notify_all()
+
+    def _dismiss(self) -> None:
+        with self.change:
+            self.over, self.taken = True, len(self.blocks)
+            self.change.notify_all()
 
 
 def n_threads() -> int:
