@@ -22,9 +22,12 @@ from sortal.nets.alexnet_two_group import alexnet_two_group
 from sortal.nets.builders import BUILDERS, builder
 from sortal.nets.convolutional import fully_convolutional
 from sortal.nets.googlenet import googlenet, googlenet_paper
+from sortal.nets.gru import GRU
 from sortal.nets.lenet import lenet5
 from sortal.nets.lenet_paper import lenet5_paper
+from sortal.nets.lstm import LSTM
 from sortal.nets.network import Network
+from sortal.nets.recurrent import Recurrent, Trace, lengths_of
 from sortal.nets.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from sortal.nets.resnet_small import (
     plain20,
@@ -38,11 +41,17 @@ from sortal.nets.resnet_small import (
     resnet56,
     resnet110,
 )
+from sortal.nets.rnn import RNN
 from sortal.nets.vgg import vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 __all__ = [
     "BUILDERS",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Network",
+    "Recurrent",
+    "Trace",
     "alexnet",
     "alexnet_two_group",
     "builder",
@@ -51,6 +60,7 @@ __all__ = [
     "googlenet_paper",
     "lenet5",
     "lenet5_paper",
+    "lengths_of",
     "plain20",
     "plain32",
     "plain44",

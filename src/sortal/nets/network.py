@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from sortal.errors import InputError
 
-__all__ = ["Network", "drawn", "he_normal", "new_head", "normal", "traced"]
+__all__ = ["Network", "check_count", "drawn", "he_normal", "new_head", "normal", "seeded", "traced"]
 
 N = TypeVar("N", bound="Network")
 
@@ -29,8 +29,8 @@ class Network(nn.Module):
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
-        _check_count("num_classes", num_classes)
-        _check_count("in_channels", in_channels)
+        check_count("num_classes", num_classes)
+        check_count("in_channels", in_channels)
         self.in_channels = in_channels
 
     def maps(self, images: Tensor) -> Float[Tensor, "B c h w"]:
@@ -123,7 +123,7 @@ def drawn(make: Callable[[], N], seed: int | None) -> N:
     stays as it was, without one it is the source. On torch's `meta` device nothing is drawn.
     """
     device = torch.get_default_device()
-    generator = _generator(seed)
+    generator = seeded(seed)
     with torch.device("meta"):  # torch would draw every weight once, by its own rule, for nothing
         net = make()
     if device.type == "meta":
@@ -162,16 +162,17 @@ def small_normal(head: nn.Linear, generator: Generator | None) -> None:
 
 def new_head(old: nn.Module, num_classes: int, seed: int | None) -> nn.Linear:
     """A linear layer for `old`'s vectors, where it lies, with small weights from `seed`."""
-    _check_count("num_classes", num_classes)
+    check_count("num_classes", num_classes)
     held = next(chain(old.parameters(), old.buffers()))
     head = nn.Linear(int(old.in_features), num_classes, device="meta", dtype=held.dtype)  # type: ignore[arg-type]
     if not held.is_meta:
         head.to_empty(device="cpu")
-        small_normal(head, _generator(seed))
+        small_normal(head, seeded(seed))
     return head.to(held.device)
 
 
-def _generator(seed: int | None) -> Generator | None:
+def seeded(seed: int | None) -> Generator | None:
+    """A generator apart from torch's own; None, which is torch's own, without a seed."""
     if seed is None:
         return None
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
@@ -184,7 +185,7 @@ def traced() -> bool:
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
-def _check_count(name: str, value: int) -> None:
+def check_count(name: str, value: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{name} must be an integer of 1 or more; got {value!r}.")
 
