@@ -291,4 +291,5 @@ def _join(x, order, points, mine, theirs, columns, squared, radius, met):
                 continue
             near[n_near] = j
             n_near += squared[b] < radius.lower or squared_distance(x, order[i], order[j]) <= radius.squared
-        meet_all(i, near[:n_near], met)
+        if n_near:  # a call for nobody took .1 us: half the time of 50,000 x 16 without groups
+            meet_all(i, near[:n_near], met)

@@ -32,7 +32,8 @@ def meet_by_distance(x, products, norms, other_norms, start, begin, slack, squar
                 squared = total - 2 * np.float64(products[a, b])
                 hits[n_near] = j
                 n_near += squared + slack * (total + 1) < 1 or squared_distance(x, i, j) <= squared_radius
-        meet_all(i, hits[:n_near], met)
+        if n_near:
+            meet_all(i, hits[:n_near], met)
 
 
 @compiled
@@ -46,7 +47,8 @@ def meet_by_cosine(products, start, begin, least, met):
         for b in hits[: _above(products[a], floor, least, hits)]:
             hits[n_later] = begin + b
             n_later += begin + b > start + a
-        meet_all(start + a, hits[:n_later], met)
+        if n_later:
+            meet_all(start + a, hits[:n_later], met)
 
 
 @compiled
