@@ -1,6 +1,7 @@
 """Density groups: which points are core, and which group each point falls to."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +9,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.arrays import Labels, Mask
-from sortal.kernels.threads import map_blocks, one_blas_thread
+from sortal.kernels.threads import map_blocks
 
 if TYPE_CHECKING:
     from sortal.kernels.density_grid import Lattice
     from sortal.kernels.density_unions import Met
 
     Walk = Callable[[Met], None]
+    Near = Callable[[slice], tuple[np.ndarray, np.ndarray]]  # whom a block's rows meet: `near_by_distance`
 
 __all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
 
@@ -23,6 +25,7 @@ LEAF_DIMENSIONS = 64  # boxes of leaves still tell leaves apart
 LEAF = 128  # points
 CELLS_A_BLOCK = 8192
 ROWS_A_BLOCK = 1024
+BLOCKS_AT_ONCE = 16  # what was met in some lets later pairs be left out
 MOST_REMEMBERED = 128  # neighbours of a point: 512 bytes
 WORK_A_CALL = 2**31  # differences of coordinates, a second: Ctrl-C is heard between calls
 MOST_CELLS_A_SIDE = 2**31  # cell numbers then err by less than 2**-20 of a cell
@@ -179,7 +182,7 @@ def _largest(x: np.ndarray) -> float:
 
 
 def _products(x: np.ndarray, squared_radius: float) -> tuple[np.ndarray, "Walk"]:
-    from sortal.kernels.density_products import meet_by_distance
+    from sortal.kernels.density_products import near_by_distance
 
     center = x.mean(axis=0, dtype=np.float64)
     radius = squared_radius**0.5
@@ -198,38 +201,47 @@ def _products(x: np.ndarray, squared_radius: float) -> tuple[np.ndarray, "Walk"]
     )
     slack = slack if dtype == np.float32 else slack * 2.0**-29
 
-    def walk(met: "Met") -> None:
-        for mine, others in _unsettled(len(x), met):
-            own, norms = scaled(mine, dtype)
-            for theirs in others:
-                other, other_norms = scaled(theirs, dtype)
-                products = own @ other.T
-                meet_by_distance(
-                    x, products, norms, other_norms, mine.start, theirs.start, slack, squared_radius, met
-                )
+    def facing(mine: slice) -> "Near":
+        own, norms = scaled(mine, dtype)
 
-    return np.arange(len(x), dtype=np.int32), walk
+        def near(theirs: slice) -> tuple[np.ndarray, np.ndarray]:
+            other, other_norms = scaled(theirs, dtype)
+            ends, rows = near_by_distance(
+                x, own @ other.T, norms, other_norms, mine.start, theirs.start, slack, squared_radius
+            )
+            return ends, rows
+
+        return near
+
+    return np.arange(len(x), dtype=np.int32), partial(_meet_blocks, len(x), facing)
 
 
 def _blocks(n: int) -> list[slice]:
     return [slice(at, min(at + ROWS_A_BLOCK, n)) for at in range(0, n, ROWS_A_BLOCK)]
 
 
-def _unsettled(n: int, met: "Met") -> Iterator[tuple[slice, Iterator[slice]]]:
-    """Each block with those not before it, save pairs that are all core and in one group already."""
+def _meet_blocks(n: int, facing: "Callable[[slice], Near]", met: "Met") -> None:
+    """Let the rows that are near meet, in the order of the blocks, while threads are at the next ones.
+
+    Pairs of blocks that are all core and in one group already are left out.
+    """
+    from sortal.kernels.density_products import meet_pairs
     from sortal.kernels.density_unions import settled
 
     blocks = _blocks(n)
-
-    def open_to(mine: slice, others: list[slice]) -> Iterator[slice]:
-        for theirs in others:
+    for at, mine in enumerate(blocks):
+        near = facing(mine)
+        for first in range(at, len(blocks), BLOCKS_AT_ONCE):
+            others = blocks[first : first + BLOCKS_AT_ONCE]
             root = settled(mine.start, mine.stop, met)
-            if root < 0 or root != settled(theirs.start, theirs.stop, met):
-                yield theirs
+            if root >= 0:
+                others = [rows for rows in others if settled(rows.start, rows.stop, met) != root]
+            for ends, rows in _each(near, others):
+                meet_pairs(mine.start, ends, rows, met)
 
-    with one_blas_thread():
-        for at, mine in enumerate(blocks):
-            yield mine, open_to(mine, blocks[at:])
+
+def _each(near: "Near", blocks: list[slice]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    return map_blocks(lambda one: near(blocks[one.start]), len(blocks), 1)
 
 
 def cosine_density_groups(
@@ -242,17 +254,15 @@ def cosine_density_groups(
 
     Products are taken in the type of `units`, in blocks, each pair once.
     """
-    from sortal.kernels.density_products import meet_by_cosine
+    from sortal.kernels.density_products import near_by_cosine
 
-    n = len(units)
     bound = units.dtype.type(least)
 
-    def walk(met: "Met") -> None:
-        for mine, others in _unsettled(n, met):
-            for theirs in others:
-                meet_by_cosine(units[mine] @ units[theirs].T, mine.start, theirs.start, bound, met)
+    def facing(mine: slice) -> "Near":
+        return lambda theirs: near_by_cosine(units[mine] @ units[theirs].T, mine.start, theirs.start, bound)
 
-    return _walked(np.arange(n, dtype=np.int32), walk, min_samples, weights)
+    walk = partial(_meet_blocks, len(units), facing)
+    return _walked(np.arange(len(units), dtype=np.int32), walk, min_samples, weights)
 
 
 def spread_groups(
