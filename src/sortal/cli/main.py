@@ -28,6 +28,7 @@ COMMANDS = {
     "train": "train",
     "predict": "predict",
     "recipe": "recipe",
+    "sequence": "sequence",
     "transfer": "transfer",
     "cluster": "cluster",
     "quantize": "quantize",

@@ -20,12 +20,14 @@ from sortal.nets import weights  # noqa: F401  # nets.weights.load
 from sortal.nets.alexnet import alexnet
 from sortal.nets.alexnet_two_group import alexnet_two_group
 from sortal.nets.builders import BUILDERS, builder
+from sortal.nets.captioner import Captioner
 from sortal.nets.convolutional import fully_convolutional
 from sortal.nets.googlenet import googlenet, googlenet_paper
 from sortal.nets.gru import GRU
 from sortal.nets.lenet import lenet5
 from sortal.nets.lenet_paper import lenet5_paper
 from sortal.nets.lstm import LSTM
+from sortal.nets.mel_cnn import MelCNN
 from sortal.nets.network import Network
 from sortal.nets.recurrent import Recurrent, Trace, lengths_of
 from sortal.nets.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
@@ -42,16 +44,28 @@ from sortal.nets.resnet_small import (
     resnet110,
 )
 from sortal.nets.rnn import RNN
+from sortal.nets.sequence_classifier import SequenceClassifier
+from sortal.nets.symbol_model import SymbolModel
+from sortal.nets.tagger import Tagger
+from sortal.nets.translator import Translator
 from sortal.nets.vgg import vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from sortal.nets.window import WindowNetwork
 
 __all__ = [
     "BUILDERS",
     "GRU",
     "LSTM",
     "RNN",
+    "Captioner",
+    "MelCNN",
     "Network",
     "Recurrent",
+    "SequenceClassifier",
+    "SymbolModel",
+    "Tagger",
     "Trace",
+    "Translator",
+    "WindowNetwork",
     "alexnet",
     "alexnet_two_group",
     "builder",

@@ -27,13 +27,17 @@ class Classify(Task):
         self.weights = weights
 
     def loss(self, net: nn.Module, batch: Batch) -> Answer:
-        logits, labels = net(batch["inputs"]), batch["labels"]
+        logits, labels = self.logits(net, batch), batch["labels"]
         if self.weights is not None and self.weights.device != labels.device:
             self.weights = self.weights.to(labels.device)
         return _answer(logits, labels, self.label_smoothing, self.weights)
 
     def judge(self, net: nn.Module, batch: Batch) -> Answer:
-        return _answer(net(batch["inputs"]), batch["labels"], 0.0, None)
+        return _answer(self.logits(net, batch), batch["labels"], 0.0, None)
+
+    def logits(self, net: nn.Module, batch: Batch) -> Tensor:
+        scores: Tensor = net(batch["inputs"])
+        return scores
 
     def score(self, loss: float, right: float) -> float:
         return right

@@ -1,0 +1,78 @@
+"""One to many: a small convolutional body sees, a GRU writes what it saw, looking where it needs to.
+
+The body halves an image three times; each place of its last map, with a vector of its own that says where it
+is, is one place of the writer's memory, and all of them together give the writer's first state.
+
+Source: Vinyals et al. 2015, arXiv:1411.4555, for image and language model in one; Xu et al. 2015,
+arXiv:1502.03044, for attention over places of the map.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from sortal.errors import InputError
+from sortal.nets.first_weights import first_weights
+from sortal.nets.writer import Writer, Written
+
+__all__ = ["Captioner"]
+
+
+class Captioner(nn.Module):
+    """Images are square, `size` pixels a side, a multiple of 8."""
+
+    def __init__(
+        self,
+        symbols: int,
+        *,
+        size: int,
+        in_channels: int = 1,
+        width: int = 64,
+        hidden: int = 128,
+        dropout: float = 0.1,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if size < 8 or size % 8:
+            raise InputError(f"size must be a multiple of 8, at least 8; got {size}.")
+        self.size, self.in_channels = size, in_channels
+        with first_weights(seed):
+            widths = (in_channels, width // 2, width, width, width)
+            strides = (2, 1, 2, 2)
+            self.body = nn.Sequential(
+                *(
+                    nn.Sequential(
+                        nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True)
+                    )
+                    for a, b, stride in zip(widths, widths[1:], strides)
+                )
+            )
+            self.place = nn.Parameter(torch.randn((size // 8) ** 2, width) * 0.1)
+            self.squeeze = nn.Linear(width, 16)
+            self.bridge = nn.Linear(16 * (size // 8) ** 2, hidden)
+            self.writer = Writer(symbols, hidden, 32, width, dropout)
+
+    @property
+    def head(self) -> nn.Module:
+        return self.writer.head
+
+    def read(self, inputs: Float[Tensor, "B c h w"], lengths: Tensor | None = None) -> Written:
+        """The state before the first word. Images have no lengths; None stands for them."""
+        if inputs.shape[1:] != (self.in_channels, self.size, self.size):
+            raise InputError(
+                f"images must have the shape (batch, {self.in_channels}, {self.size}, {self.size}); "
+                f"got {tuple(inputs.shape)}."
+            )
+        memory = self.body(inputs).flatten(2).transpose(1, 2) + self.place
+        h = torch.tanh(self.bridge(relu(self.squeeze(memory)).flatten(1)))
+        return {"h": h, "memory": memory}
+
+    def write(self, state: Written, written: Int[Tensor, "B U"]) -> tuple[Float[Tensor, "B U k"], Written]:
+        found: tuple[Tensor, Written] = self.writer(state, written)
+        return found
+
+    def forward(
+        self, inputs: Float[Tensor, "B c h w"], lengths: Tensor | None, written: Int[Tensor, "B U"]
+    ) -> Float[Tensor, "B U k"]:
+        return self.write(self.read(inputs), written)[0]
