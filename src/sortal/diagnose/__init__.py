@@ -27,12 +27,14 @@ from sortal.diagnose.linear_dropout import (
 from sortal.diagnose.look import answers, depths, evidence, feature_maps, filters
 from sortal.diagnose.regularisation import Regularisation, regularisation
 from sortal.diagnose.study_data import StudyData, study_data
+from sortal.diagnose.time.jacobians import GRUForms, gru_forms, jacobians, stack_jacobians
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
 __all__ = [
     "Degradation",
     "DropoutCheck",
     "FilterSizes",
+    "GRUForms",
     "GradientNorms",
     "Regularisation",
     "StudyData",
@@ -46,8 +48,11 @@ __all__ = [
     "filter_sizes",
     "filters",
     "gradient_norms",
+    "gru_forms",
+    "jacobians",
     "regularisation",
     "scaled_expected_loss",
+    "stack_jacobians",
     "study_data",
 ]
 del MissingExtra
