@@ -27,18 +27,34 @@ from sortal.diagnose.linear_dropout import (
 from sortal.diagnose.look import answers, depths, evidence, feature_maps, filters
 from sortal.diagnose.regularisation import Regularisation, regularisation
 from sortal.diagnose.study_data import StudyData, study_data
+from sortal.diagnose.time.bptt import BpttTerms, bptt_terms
+from sortal.diagnose.time.gates import Gate, gates
 from sortal.diagnose.time.jacobians import GRUForms, gru_forms, jacobians, stack_jacobians
+from sortal.diagnose.time.products import (
+    SingularValues,
+    horizon,
+    log_norms,
+    log_norms_by_lag,
+    lyapunov_exponents,
+    singular_values,
+)
+from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
 __all__ = [
+    "BpttTerms",
     "Degradation",
     "DropoutCheck",
     "FilterSizes",
     "GRUForms",
+    "Gate",
     "GradientNorms",
     "Regularisation",
+    "SingularValues",
+    "Spectrum",
     "StudyData",
     "answers",
+    "bptt_terms",
     "check_dropout",
     "degradation",
     "depths",
@@ -47,11 +63,18 @@ __all__ = [
     "feature_maps",
     "filter_sizes",
     "filters",
+    "gates",
     "gradient_norms",
     "gru_forms",
+    "horizon",
     "jacobians",
+    "log_norms",
+    "log_norms_by_lag",
+    "lyapunov_exponents",
     "regularisation",
     "scaled_expected_loss",
+    "singular_values",
+    "spectrum",
     "stack_jacobians",
     "study_data",
 ]

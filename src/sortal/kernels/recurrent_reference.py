@@ -19,8 +19,8 @@ def run_cell(
     for t, of_x in enumerate(sums):
         state = found.states[t]
         of_h = state[:, :hidden] @ weight.T + bias
-        cut = [np.split(one, len(weight) // hidden, axis=1) for one in (of_x, of_h)]
-        after, gates, scales, diagonal, slope = step(*cut, state)
+        by_x, by_h = (np.split(one, len(weight) // hidden, axis=1) for one in (of_x, of_h))
+        after, gates, scales, diagonal, slope = step(by_x, by_h, state)
         found.states[t + 1] = after
         found.gates[t] = np.stack(gates, 1)
         found.scales[t] = np.stack([np.stack(row, 1) for row in scales], 1)
