@@ -17,6 +17,8 @@ except ImportError as e:
     raise MissingExtra("sortal.diagnose", "nets") from e
 
 from sortal.diagnose.degradation import Degradation, degradation
+from sortal.diagnose.depth.coherence import coherence
+from sortal.diagnose.depth.profile import Activation, Layer, Profile, layer_profile
 from sortal.diagnose.filter_sizes import FilterSizes, filter_sizes
 from sortal.diagnose.linear_dropout import (
     DropoutCheck,
@@ -42,6 +44,7 @@ from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
 __all__ = [
+    "Activation",
     "BpttTerms",
     "Degradation",
     "DropoutCheck",
@@ -49,6 +52,8 @@ __all__ = [
     "GRUForms",
     "Gate",
     "GradientNorms",
+    "Layer",
+    "Profile",
     "Regularisation",
     "SingularValues",
     "Spectrum",
@@ -56,6 +61,7 @@ __all__ = [
     "answers",
     "bptt_terms",
     "check_dropout",
+    "coherence",
     "degradation",
     "depths",
     "evidence",
@@ -68,6 +74,7 @@ __all__ = [
     "gru_forms",
     "horizon",
     "jacobians",
+    "layer_profile",
     "log_norms",
     "log_norms_by_lag",
     "lyapunov_exponents",
