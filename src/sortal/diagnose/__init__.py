@@ -17,6 +17,8 @@ except ImportError as e:
     raise MissingExtra("sortal.diagnose", "nets") from e
 
 from sortal.diagnose.degradation import Degradation, degradation
+from sortal.diagnose.depth.coherence import coherence
+from sortal.diagnose.depth.profile import Activation, Layer, Profile, layer_profile
 from sortal.diagnose.filter_sizes import FilterSizes, filter_sizes
 from sortal.diagnose.linear_dropout import (
     DropoutCheck,
@@ -27,17 +29,39 @@ from sortal.diagnose.linear_dropout import (
 from sortal.diagnose.look import answers, depths, evidence, feature_maps, filters
 from sortal.diagnose.regularisation import Regularisation, regularisation
 from sortal.diagnose.study_data import StudyData, study_data
+from sortal.diagnose.time.bptt import BpttTerms, bptt_terms
+from sortal.diagnose.time.gates import Gate, gates
+from sortal.diagnose.time.jacobians import GRUForms, gru_forms, jacobians, stack_jacobians
+from sortal.diagnose.time.products import (
+    SingularValues,
+    horizon,
+    log_norms,
+    log_norms_by_lag,
+    lyapunov_exponents,
+    singular_values,
+)
+from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
 __all__ = [
+    "Activation",
+    "BpttTerms",
     "Degradation",
     "DropoutCheck",
     "FilterSizes",
+    "GRUForms",
+    "Gate",
     "GradientNorms",
+    "Layer",
+    "Profile",
     "Regularisation",
+    "SingularValues",
+    "Spectrum",
     "StudyData",
     "answers",
+    "bptt_terms",
     "check_dropout",
+    "coherence",
     "degradation",
     "depths",
     "evidence",
@@ -45,9 +69,20 @@ __all__ = [
     "feature_maps",
     "filter_sizes",
     "filters",
+    "gates",
     "gradient_norms",
+    "gru_forms",
+    "horizon",
+    "jacobians",
+    "layer_profile",
+    "log_norms",
+    "log_norms_by_lag",
+    "lyapunov_exponents",
     "regularisation",
     "scaled_expected_loss",
+    "singular_values",
+    "spectrum",
+    "stack_jacobians",
     "study_data",
 ]
 del MissingExtra

@@ -14,6 +14,7 @@ from sortal.kernels.medoids import (
     nearest_two_medoids,
 )
 from sortal.kernels.memberships import fuzzy_step, soft_step
+from sortal.kernels.recurrent import GATES, CellKind, CellSteps, run_cell, step_jacobians
 from sortal.kernels.reference import (
     oriented_gradients,
     shared_neighbors,
@@ -24,7 +25,10 @@ from sortal.kernels.seeding import draw_in_turn, lower_nearest, near_pairs, squa
 from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
+    "GATES",
     "BlockOfRows",
+    "CellKind",
+    "CellSteps",
     "DenseRows",
     "Exchanges",
     "NearestTwo",
@@ -50,12 +54,14 @@ __all__ = [
     "nearest_two_medoids",
     "one_blas_thread",
     "oriented_gradients",
+    "run_cell",
     "shared_neighbors",
     "soft_step",
     "spread_groups",
     "squared_differences",
     "squared_to_center",
     "squared_to_center_sparse",
+    "step_jacobians",
     "symmetric_group_sums",
     "top_neighbors",
     "top_products",

@@ -1,0 +1,1 @@
+"""The gradient's way down through the layers of any network."""

@@ -1,0 +1,161 @@
+"""What flows through a network in one pass: each layer's output and the gradient that comes back to it.
+
+Layers are told by hooks, activation functions by watching torch's own functions, so that a ReLU is seen as
+a module and as a call. Only sums leave a hook; no activation is kept.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+
+__all__ = ["Flow", "Recorder"]
+
+_NAMED = {
+    "relu": "relu",
+    "relu_": "relu",
+    "tanh": "tanh",
+    "tanh_": "tanh",
+    "sigmoid": "sigmoid",
+    "sigmoid_": "sigmoid",
+}
+CURVED: dict[Any, str] = {
+    getattr(home, name): kind
+    for home in (torch, Tensor, functional)
+    for name, kind in _NAMED.items()
+    if hasattr(home, name)
+}
+# Saturated is a slope under 5 % of the steepest: |tanh| over .975, a sigmoid 4 y (1 - y) under .05.
+SLOPE = 0.05
+
+
+@dataclass
+class Flow:
+    """One call of a layer or of an activation function; figures are tensors of one number, unread.
+
+    `idle` is the share of units that gave 0 for the whole batch (relu), or of values that are saturated.
+    `signal` is the length of the loss's gradient by the output, None as long as none has come.
+    """
+
+    name: str
+    kind: str
+    module: nn.Module | None
+    mean: Tensor
+    variance: Tensor
+    finite: Tensor
+    dtype: torch.dtype
+    idle: Tensor | None = None
+    signal: Tensor | None = None
+    reached: bool = False  # the output takes part in a graph
+
+
+@dataclass
+class Recorder:
+    """`attach` to a network, let it run once forwards and back, read `layers` and `activations`, `detach`.
+
+    `gradients=False` asks for no signal.
+    """
+
+    net: nn.Module
+    layers: list[Flow] = field(default_factory=list)
+    activations: list[Flow] = field(default_factory=list)
+    gradients: bool = True
+
+    def __post_init__(self) -> None:
+        self._inside: list[str] = []
+        self._channels_first = False
+        self._handles: list[RemovableHandle] = []
+        self._mode = _Curves(self._saw_curve)
+        self._running = False
+
+    def attach(self) -> "Recorder":
+        for name, module in self.net.named_modules():
+            self._handles.append(module.register_forward_pre_hook(self._entering(name)))
+            self._handles.append(module.register_forward_hook(self._leaving(name), always_call=True))
+        return self
+
+    def detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._stop()
+
+    def _entering(self, name: str) -> Callable[..., None]:
+        def enter(module: nn.Module, given: object) -> None:
+            if not self._running:
+                self._mode.__enter__()  # type: ignore[no-untyped-call]
+                self._running = True
+            self._inside.append(name)
+
+        return enter
+
+    def _leaving(self, name: str) -> Callable[..., None]:
+        def leave(module: nn.Module, given: object, out: object) -> None:
+            if self._inside:
+                self._inside.pop()
+            shown = out[0] if isinstance(out, tuple) and out else out
+            if isinstance(shown, Tensor) and _own_weight(module) is not None:
+                self._channels_first = isinstance(module, nn.modules.conv._ConvNd)
+                self.layers.append(self._flow(name, type(module).__name__, module, shown))
+            if not self._inside:
+                self._stop()
+
+        return leave
+
+    def _stop(self) -> None:
+        if self._running:
+            self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self._running = False
+        self._inside = []
+
+    def _saw_curve(self, kind: str, out: Tensor) -> None:
+        flow = self._flow(self._inside[-1] if self._inside else "", kind, None, out)
+        flow.idle = self._idle(kind, out.detach())
+        self.activations.append(flow)
+
+    def _idle(self, kind: str, out: Tensor) -> Tensor:
+        if kind == "relu":
+            units = 1 if self._channels_first and out.ndim > 2 else out.ndim - 1
+            rest = [axis for axis in range(out.ndim) if axis != units]
+            return (out.amax(rest) if rest else out).le(0).float().mean()
+        slope = 1 - out.square() if kind == "tanh" else 4 * out * (1 - out)
+        return slope.lt(SLOPE).float().mean()
+
+    def _flow(self, name: str, kind: str, module: nn.Module | None, out: Tensor) -> Flow:
+        seen = out.detach()
+        values = seen.abs().float() if seen.is_complex() else seen.float()
+        variance, mean = torch.var_mean(values, correction=0)
+        flow = Flow(name, kind, module, mean, variance, torch.isfinite(mean + variance), out.dtype)
+        flow.reached = out.requires_grad
+        if out.requires_grad and module is not None and self.gradients:
+
+            def note(gradient: Tensor) -> None:
+                flow.signal = gradient.detach().float().norm()
+
+            out.register_hook(note)  # type: ignore[no-untyped-call]
+        return flow
+
+
+class _Curves(TorchFunctionMode):
+    """Tells each call of an activation function."""
+
+    def __init__(self, saw: Callable[[str, Tensor], None]) -> None:
+        super().__init__()
+        self._saw = saw
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        kind = CURVED.get(func)
+        if kind is not None and isinstance(out, Tensor):
+            self._saw(kind, out)
+        return out
+
+
+def _own_weight(module: nn.Module) -> Tensor | None:
+    """The weight of a layer: its own parameter of more than one axis, not that of a norm or a bias."""
+    return next((p for p in module.parameters(recurse=False) if p.ndim > 1), None)
