@@ -12,6 +12,7 @@ from sortal.embed import Encoder
 from sortal.errors import InputError
 from sortal.progress import Progress
 from sortal.train import Model, Prediction, load_model
+from sortal.train.encoder_folder import EncoderFolder
 
 __all__ = ["Classifier", "Predictions", "encoder_of", "load"]
 
@@ -59,7 +60,7 @@ class Classifier:
                 progress.advance(len(entries) + len(refused))
 
 
-def encoder_of(model: Model) -> Encoder:
+def encoder_of(model: Model | EncoderFolder) -> Encoder:
     """What makes the vectors of a model, ready to run. `InputError` where it is another than the head's."""
     network = model.folder / "encoder.onnx"
     encoder = embed.rebuild(model.encoder.get("spec", {}), network if network.is_file() else None)

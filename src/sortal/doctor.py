@@ -15,7 +15,7 @@ from sortal import kernels
 from sortal.errors import DataError
 from sortal.kernels import n_threads
 from sortal.store import Problem, Store
-from sortal.train import load_model
+from sortal.train.encoder_folder import load_folder
 from sortal.train.manifest import MANIFEST
 
 __all__ = ["check", "diagnose", "warm"]
@@ -74,7 +74,7 @@ def check(path: str) -> list[Problem]:
         with Store.open(path) as store:
             return store.verify()
     try:
-        load_model(path)
+        load_folder(path)
     except DataError as e:
         return [Problem(path, str(e))]
     return []

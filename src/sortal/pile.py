@@ -40,6 +40,7 @@ from sortal.store import (
     marks,
 )
 from sortal.store.lock import held
+from sortal.teaching import has_learned
 from sortal.train import Head, save_model, train_head_from
 from sortal.update import bring_up_to_date
 from sortal.whole import checked_target
@@ -78,8 +79,9 @@ def organize(
     source: a folder, a zip, a CSV or Parquet list of paths, or a pile, whose sources are then read again.
     into: the pile; by default `NAME.sortal` beside the source. An existing one takes what is new.
     encoder: "hog", "pixels", an ONNX file, a network by name ("resnet50": its published weights are fetched
-    once; "resnet20=FILE": those of a file), or "auto": what the pile already has, else for photographs a
-    network that has been fetched before, else "hog".
+    once; "resnet20=FILE": those of a file), "self" (a network that the pile teaches itself, once, and groups
+    by beside hog), a model folder, or "auto": what the pile already has, else for photographs a network that
+    has been fetched before, else "hog".
     k: the number of groups, "auto" for a guess, or "suggest" for one weighed at length.
     method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters
     as in "dbscan(eps=0.5)".
@@ -92,7 +94,7 @@ def organize(
     grouper = checked_grouper(k, method, seed)
     where, location = place_of(source, into)
     given = given_source(source, location, names_from)
-    chosen = chosen_encoder(encoder, preprocess)
+    chosen = chosen_encoder(encoder, preprocess, seed)
     new = not is_pile(where)
     store = Store.create(where) if new else Store.open(where)
     try:
@@ -212,6 +214,11 @@ class Pile:
             return column.array
         return column.rows(column.positions(self._ids))  # while a run goes on, before it has compacted
 
+    @property
+    def views(self) -> tuple[int, ...]:
+        """The widths of the views that stand side by side in `vectors`; empty where there is one."""
+        return tuple(self.encoder.spec.get("views", ()))
+
     @cached_property
     def points(self) -> np.ndarray:
         """n x q float32 unit rows: the representation in which the groups were found."""
@@ -288,7 +295,7 @@ class Pile:
 
     def split(self, group: int, into: int = 2, *, seed: int = 0) -> int:
         """Part a group by its own vectors; the largest part keeps the number, the others get new ones."""
-        from sortal.cluster import shared_neighbor_clustering
+        from sortal.cluster import shared_neighbor_clustering, split_views
 
         check_seed(seed)
         members = self._members(group)
@@ -298,7 +305,8 @@ class Pile:
             )
         column = self._vector_column()
         vectors = column.rows(column.positions(self._ids[members]))
-        parts = shared_neighbor_clustering(vectors, into, seed=seed).labels
+        views = split_views(vectors, self.views)
+        parts = shared_neighbor_clustering(views, into, seed=seed).labels
         fresh = int(self.labels.max()) + 1
         moved = parts > 0
         if not moved.any():
@@ -624,6 +632,6 @@ def _discard_if_empty(where: Path) -> None:
     """A new pile that never held an item is of no use to anybody; one that holds some goes on next time."""
     with suppress(StoreError), held(where, "discard"):  # another process may have begun to fill it
         with Store.open(where) as store:
-            if any(store.count(row.id) for row in store.encoders()):
+            if any(store.count(row.id) for row in store.encoders()) or has_learned(where):
                 return
         shutil.rmtree(where)

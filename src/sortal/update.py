@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sortal.encoding import keep_weights, network_command, settled_encoder
 from sortal.errors import InputError, SortalError
 from sortal.progress import Progress, counted
 from sortal.store import MARKS, Grouping, Store, checked_name, counting
+from sortal.teaching import SelfWish, kept_encoder, taught_encoder
 
 if TYPE_CHECKING:
     from sortal.cluster import Grouped
@@ -23,13 +25,14 @@ __all__ = ["Grouper", "bring_up_to_date"]
 METHODS = ("graph", "kmeans", "spherical", "soft", "kernel", "kmedoids", "dbscan")
 SKLEARN = "sklearn.cluster."
 
+NOT_YET = 0  # the number of no encoder
 LookedAt = list[tuple[int, Source, embed.Plan]]  # source id, source, what a look at it found
 
 
 def bring_up_to_date(
     store: Store,
     given: Source | None,
-    chosen: Encoder | NetworkWish | None,
+    chosen: Encoder | NetworkWish | SelfWish | None,
     grouper: "Grouper",
     progress: Progress,
 ) -> None:
@@ -39,6 +42,8 @@ def bring_up_to_date(
     Everything done is stored at once, so a killed call is taken
     up by the next. What is gone is dropped last: until the new groups are there, the old ones show whole.
     """
+    if isinstance(chosen, SelfWish):
+        chosen = kept_encoder(store, chosen) or _taught(store, given, grouper, progress)
     encoder, reason = settled_encoder(store, given, chosen, progress)
     keep_weights(store, encoder)  # first: an encoder that the pile knows is one that it can run
     encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
@@ -61,11 +66,19 @@ def bring_up_to_date(
     ids = _staying(store, encoder_id, looked_at)
     if not len(ids):
         raise InputError(_nothing_to_group(store))
-    grouper.group(store, encoder_id, ids, progress)
+    grouper.group(store, encoder_id, ids, progress, encoder.spec.get("views", ()))
     for source_id, source, plan in looked_at:
         store.forget(source_id, plan.gone)
         _name_by_folders(store, source_id, plan.names, source.names_from is not None, progress)
     store.compact("vectors", encoder_id, ids)
+
+
+def _taught(store: Store, given: Source | None, grouper: "Grouper", progress: Progress) -> Encoder:
+    """A network trained on all that the pile knows. What cannot be grouped is refused before that."""
+    grouper.settle(store, None)
+    found = _sources(store, given, NOT_YET, Progress())  # embedding will tell which of them cannot be read
+    sources = [source for _, source in found]
+    return taught_encoder(store, sources, grouper.seed, grouper.check_against, progress)
 
 
 def _staying(store: Store, encoder_id: int, looked_at: LookedAt) -> np.ndarray:
@@ -179,7 +192,7 @@ class Grouper:
     ) -> None:
         self.asked = k, method, seed
 
-    def settle(self, store: Store, encoder_id: int) -> None:
+    def settle(self, store: Store, encoder_id: int | None) -> None:
         """Take what was not asked for from the last grouping; refuse at once what cannot work."""
         k, method, seed = self.asked
         self.before = before = store.grouping(encoder_id) or store.grouping()
@@ -233,7 +246,10 @@ class Grouper:
                 "give another k."
             )
 
-    def group(self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress) -> None:
+    def group(
+        self, store: Store, encoder_id: int, ids: np.ndarray, progress: Progress, views: Sequence[int] = ()
+    ) -> None:
+        """`views` are the widths of those that stand side by side in the vectors; none where there is one."""
         self.check_against(len(ids))
         before, said = self.before, None
         if self.k == "suggest":
@@ -247,7 +263,7 @@ class Grouper:
         vectors = _vectors(store, encoder_id, ids)
         start = time.perf_counter()
         progress.say(f"grouping {len(ids):,} items by {self.method}")
-        found = cluster.group_by(self.method, vectors, self.k, self.seed, self.params)
+        found = cluster.group_by(self.method, vectors, self.k, self.seed, self.params, views=views)
         for warning in found.evidence.get("warnings", []):
             progress.say(f"{self.method} warns: {warning}")
         evidence = found.evidence | {"seconds": round(time.perf_counter() - start, 2)}

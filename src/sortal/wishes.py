@@ -13,7 +13,8 @@ from sortal.data import NamesFrom, Source, open_source, shown
 from sortal.embed import Encoder, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.store import Store, is_pile
-from sortal.train import load_model
+from sortal.teaching import SelfWish
+from sortal.train.encoder_folder import load_folder
 from sortal.update import Grouper
 
 __all__ = [
@@ -60,9 +61,11 @@ def given_source(
 
 
 def chosen_encoder(
-    encoder: str | os.PathLike[str], preprocess: Preprocess | None
-) -> Encoder | NetworkWish | None:
+    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None
+) -> Encoder | NetworkWish | SelfWish | None:
     """What is named; a network's weights are not touched yet. None for "auto"."""
+    if encoder == "self" and preprocess is None:
+        return SelfWish(seed)
     if encoder != "auto":
         wish = os.fspath(encoder)
         if os.path.isdir(wish):
@@ -74,10 +77,10 @@ def chosen_encoder(
 
 
 def _of_model(folder: str, preprocess: Preprocess | None) -> Encoder:
-    """What makes the vectors of a model that `sortal train` made: of a trained network, its own body."""
+    """What makes the vectors of a model: of a trained network its own body, of an encoder itself."""
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; {shown(folder)} has its own. Leave it out.")
-    encoder = encoder_of(load_model(folder))
+    encoder = encoder_of(load_folder(folder))
     if encoder.weights is not None:
         encoder.name = shown(os.path.basename(os.path.abspath(folder)))
     return encoder

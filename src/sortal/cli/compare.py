@@ -75,7 +75,7 @@ def _run(
         try:
             if method in METHODS or method.startswith("sklearn."):
                 row["k"] = k if takes_number(method) and "n_clusters" not in params else "auto"
-            labels = group_by(method, pile.vectors, row["k"], seed, params).labels
+            labels = group_by(method, pile.vectors, row["k"], seed, params, views=pile.views).labels
         except InputError as e:
             rows.append(row | {"refused": str(e)})
             continue

@@ -16,7 +16,16 @@ from sortal.cluster.kernel_kmeans import KernelKMeans, KernelKMeansResult, Kerne
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
 from sortal.cluster.kmeans import KMeans, center_margins, kmeans
 from sortal.cluster.kmedoids import KMedoids, KMedoidsResult, KMedoidsStep, kmedoids
-from sortal.cluster.methods import METHODS, Comparison, Flow, Grouped, compare, group_by, takes_number
+from sortal.cluster.methods import (
+    METHODS,
+    Comparison,
+    Flow,
+    Grouped,
+    compare,
+    group_by,
+    split_views,
+    takes_number,
+)
 from sortal.cluster.quantizer import ProductQuantizer, Quantization, VectorQuantizer
 from sortal.cluster.reachability import Reachability, Step
 from sortal.cluster.seeding import kmeans_parallel, kmeans_plusplus
@@ -107,6 +116,7 @@ __all__ = [
     "soft_kmeans",
     "spectral_start",
     "spherical_kmeans",
+    "split_views",
     "stability",
     "suggest",
     "takes_number",

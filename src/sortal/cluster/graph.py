@@ -1,6 +1,7 @@
 """Groups from who shares neighbours with whom: the default method."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from numbers import Integral
@@ -45,14 +46,14 @@ class SharedNeighborResult:
     labels: Labels  # int32; 0 is the largest group, ties go to the group of the earlier item
     n_clusters: int  # groups found; fewer than asked for where items cannot be told apart
     candidates: tuple[Candidate, ...]  # the numbers of groups that "auto" weighed, else empty
-    points: Float[np.ndarray, "n q"]  # the representation: unit rows, float32
-    whitening: HalfWhitening  # makes points of vectors
+    points: Float[np.ndarray, "n q"]  # the representation: unit rows, float32; views stand side by side
+    whitenings: tuple[HalfWhitening, ...]  # makes points of vectors, one for each view
     embedding: Float[np.ndarray, "n e"]  # where k-means found the groups
     n_iter: int  # of the best start of k-means
 
 
 def shared_neighbor_clustering(
-    vectors: Vectors,
+    vectors: Vectors | Sequence[Vectors],
     n_clusters: int | str,
     *,
     n_neighbors: int = 20,
@@ -68,9 +69,11 @@ def shared_neighbor_clustering(
     weights; 2k eigenvectors (256 at most) with diffusion weighting; k-means, best of `n_init` starts.
 
     `vectors` is n x d and may be a memory map: it is read in blocks, never copied whole (integers are taken
-    as float64). n_clusters="auto" weighs 2 to 20 groups (`candidates`) and takes a guess. Deterministic for a
-    seed, whatever the number of threads. Neighbours are exact up to `exact_up_to` rows, by inverted lists
-    above. Rows that are all equal make one group. Offsets, scales and constant columns change nothing.
+    as float64). Several such arrays are views of the same items: each makes a graph, and the sum of the
+    graphs is grouped, so that what one view tears apart another may hold together. n_clusters="auto" weighs
+    2 to 20 groups (`candidates`) and takes a guess. Deterministic for a seed, whatever the number of threads.
+    Neighbours are exact up to `exact_up_to` rows, by inverted lists above. Rows that are all equal make one
+    group. Offsets, scales and constant columns change nothing.
 
     Cost: n^2 q multiplications up to `exact_up_to`, n^1.5 beyond; then n k min(2k, 256) for each start, which
     is most of it where k is hundreds. Memory: about 4 KB an item, 80 bytes more for each group up to 128, and
@@ -81,12 +84,13 @@ def shared_neighbor_clustering(
     we differ: half-whitening, and eigenvectors weighted by diffusion, which keeps groups from collapsing.
     To split a group, call it on that group's vectors.
     """
-    vectors = checked_rows("vectors", vectors)
-    n = len(vectors)
+    views = _views(vectors)
+    n = len(views[0])
     _check(n, n_clusters, n_neighbors, n_components, n_init)
-    whitening = half_whitening(vectors, n_components)
-    points = whitening(vectors)
-    graph = shared_neighbor_graph(points, _neighbors(points, n_neighbors, exact_up_to))
+    whitenings = tuple(half_whitening(view, n_components) for view in views)
+    each = [whitening(view) for whitening, view in zip(whitenings, views)]
+    graph = sum(shared_neighbor_graph(one, _neighbors(one, n_neighbors, exact_up_to)) for one in each)
+    points = _side_by_side(each)
     candidates: tuple[Candidate, ...] = ()
     if n_clusters == "auto":
         most = min(MOST_CANDIDATES, n - 1)
@@ -106,7 +110,7 @@ def shared_neighbor_clustering(
         best = _group(np.hstack([embedding, 1e-3 * points]), k, n_init, seed)
     labels = by_falling_size(best.labels)
     n_found = int(labels.max()) + 1
-    return SharedNeighborResult(labels, n_found, candidates, points, whitening, embedding, best.n_iter)
+    return SharedNeighborResult(labels, n_found, candidates, points, whitenings, embedding, best.n_iter)
 
 
 def neighbor_vote(
@@ -135,6 +139,22 @@ def by_falling_size(labels: Labels) -> Labels:
     rank = np.empty(len(sizes), np.int32)
     rank[np.lexsort((first, -sizes))] = np.arange(len(sizes), dtype=np.int32)
     return rank[inverse]
+
+
+def _views(vectors: Any) -> list[np.ndarray]:
+    """The arrays that each are one view of all items."""
+    several = isinstance(vectors, list | tuple) and vectors and all(np.ndim(one) == 2 for one in vectors)
+    views = [checked_rows("vectors", one) for one in (vectors if several else [vectors])]
+    if len({len(view) for view in views}) > 1:
+        raise InputError(
+            f"several views must have as many rows as there are items; got {[len(view) for view in views]}."
+        )
+    return views
+
+
+def _side_by_side(each: list[np.ndarray]) -> np.ndarray:
+    """Unit rows of all views: a cosine is then the mean of theirs."""
+    return each[0] if len(each) == 1 else np.hstack(each) / np.float32(len(each) ** 0.5)
 
 
 def _check(n: int, n_clusters: Any, n_neighbors: Any, n_components: Any, n_init: Any) -> None:
@@ -224,7 +244,11 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
             exact_up_to=self.exact_up_to,
         )
         self.labels_, self.points_, self.candidates_ = result.labels, result.points, result.candidates
-        self.n_clusters_, self.n_iter_, self.whitening_ = result.n_clusters, result.n_iter, result.whitening
+        self.n_clusters_, self.n_iter_, self.whitening_ = (
+            result.n_clusters,
+            result.n_iter,
+            result.whitenings[0],
+        )
         if self.n_clusters != "auto" and self.n_clusters_ < self.n_clusters:
             warnings.warn(
                 f"Number of distinct groups ({self.n_clusters_}) found smaller than n_clusters "

@@ -19,7 +19,17 @@ from sortal.cluster.graph import by_falling_size, shared_neighbor_clustering
 from sortal.cluster.whitening import half_whitening
 from sortal.errors import InputError
 
-__all__ = ["METHODS", "Comparison", "Flow", "Grouped", "compare", "found_by", "group_by", "takes_number"]
+__all__ = [
+    "METHODS",
+    "Comparison",
+    "Flow",
+    "Grouped",
+    "compare",
+    "found_by",
+    "group_by",
+    "split_views",
+    "takes_number",
+]
 
 
 @dataclass(frozen=True)
@@ -37,17 +47,32 @@ class Grouped:
 
 
 def group_by(
-    method: str, vectors: Vectors, k: int | str, seed: int, params: Mapping[str, Any] | None = None
+    method: str,
+    vectors: Vectors,
+    k: int | str,
+    seed: int,
+    params: Mapping[str, Any] | None = None,
+    *,
+    views: Sequence[int] = (),
 ) -> Grouped:
     """Group by a name of `METHODS`, or by a clusterer of scikit-learn as `sklearn.cluster.NAME`.
 
     `k` is the number of groups, "auto" where the method finds it itself. `params` are more parameters of the
-    method: JSON values. `InputError` for a method or parameter that there is not, and for whatever the
-    method refuses.
+    method: JSON values. `views` are the widths of several views that stand side by side in `vectors`: "graph"
+    sums their graphs, other methods take the rows as they are. `InputError` for a method or parameter that
+    there is not, and for whatever the method refuses.
     """
-    found = found_by(method, vectors, k, seed, params)
+    if views and method == "graph":
+        found = by_graph(split_views(vectors, views), k, seed, **dict(params or {}))
+    else:
+        found = found_by(method, vectors, k, seed, params)
     points = half_whitening(vectors, 128)(vectors) if found.points is None else found.points
     return Grouped(found.labels, points, found.evidence)
+
+
+def split_views(vectors: Vectors, views: Sequence[int]) -> list[Vectors]:
+    """What stands side by side in `vectors`, `views` columns each and not copied; all of it for no views."""
+    return np.split(vectors, np.cumsum(views)[:-1].astype(int), axis=1) if views else [vectors]
 
 
 @dataclass(frozen=True)
@@ -76,7 +101,7 @@ def found_by(
 # ---- ours
 
 
-def by_graph(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Found:
+def by_graph(vectors: Vectors | Sequence[Vectors], k: int | str, seed: int, **params: Any) -> Found:
     """`shared_neighbor_clustering`; k may be "auto"."""
     _check_names("graph", ("n_neighbors", "n_components", "n_init", "exact_up_to"), params)
     found = shared_neighbor_clustering(vectors, k, seed=seed, **params)

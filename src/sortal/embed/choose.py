@@ -39,8 +39,8 @@ def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) ->
     near = get_close_matches(wish.partition("=")[0].lower(), [*_OWN, *PUBLISHED], 3, 0.5)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise InputError(
-        f"encoder must be auto, hog, pixels, the path of an ONNX file, or a network: {', '.join(PUBLISHED)}; "
-        f"or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
+        "encoder must be auto, hog, pixels, self, the path of an ONNX file or of a model, or a network: "
+        f"{', '.join(PUBLISHED)}; or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
     )
 
 

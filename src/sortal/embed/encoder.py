@@ -46,6 +46,7 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     from sortal.embed.network import NetworkEncoder
     from sortal.embed.onnx import OnnxEncoder, Preprocess
     from sortal.embed.pixels import Pixels
+    from sortal.embed.self_taught import SelfTaught
 
     kind = spec.get("kind")
     if kind == "hog":
@@ -58,7 +59,9 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
         )
     if kind == "network" and weights is not None:
         return NetworkEncoder(weights, spec)
+    if kind == "self" and weights is not None:
+        return SelfTaught(weights, spec)
     raise DataError(
-        f"the encoder must be one of hog, pixels, onnx or network (with its file); got {str(kind)[:40]!r}: "
+        f"the encoder must be one of hog, pixels, onnx, network, self (with a file); got {str(kind)[:40]!r}: "
         "it was made by a newer Sortal, or the description is damaged."
     )

@@ -19,9 +19,11 @@ class Augment:
 
     `shift`: pixels on each axis. `mirror`: left and right swapped, half of the time; never right for digits
     and text. `crop`: the least share of each side that a window keeps, which is then enlarged. `turn`:
-    degrees. `zoom`: 0.1 is 90 to 110 % of the size. `shear`: horizontal, as a slope. `color`: brightness,
-    contrast and saturation by up to this share. `cutout`: edge of a square, in pixels, that is blotted out
-    (DeVries and Taylor 2017). What comes in from outside repeats the edge.
+    degrees. `zoom`: 0.1 is 90 to 110 % of the size. `shear`: horizontal, as a slope. `elastic`: deviation, in
+    pixels, of a smooth field that bends the image (Simard, Steinkraus, Platt 2003). `color`: brightness,
+    contrast and saturation by up to this share. `gamma`: levels of 0 to 1 to a power, between e^-gamma and
+    e^gamma. `cutout`: edge of a square, in pixels, that is blotted out (DeVries and Taylor 2017). What comes
+    in from outside repeats the edge.
     """
 
     shift: int = 0
@@ -30,7 +32,9 @@ class Augment:
     turn: float = 0.0
     zoom: float = 0.0
     shear: float = 0.0
+    elastic: float = 0.0
     color: float = 0.0
+    gamma: float = 0.0
     cutout: int = 0
 
     def __post_init__(self) -> None:
@@ -38,8 +42,8 @@ class Augment:
             raise InputError(f"crop must be a share of the side, in (0, 1]; got {self.crop}.")
         if not (0 <= self.zoom < 1 and 0 <= self.color < 1):
             raise InputError(f"zoom and color must be in [0, 1); got {self.zoom} and {self.color}.")
-        if min(self.shift, self.turn, self.shear, self.cutout) < 0:
-            raise InputError("shift, turn, shear and cutout must be 0 or more.")
+        if min(self.shift, self.turn, self.shear, self.elastic, self.gamma, self.cutout) < 0:
+            raise InputError("shift, turn, shear, elastic, gamma and cutout must be 0 or more.")
 
 
 def usual_augment(kind: Literal["photographs", "glyphs"], edge: int) -> Augment:
@@ -62,9 +66,10 @@ def augment(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
     """
     steps: list[tuple[bool, Callable[..., Tensor]]] = [
         (how.shift > 0, _shifted),
-        (bool(how.turn or how.zoom or how.shear or how.crop < 1), _warped),
+        (bool(how.turn or how.zoom or how.shear or how.elastic or how.crop < 1), _warped),
         (how.mirror, _mirrored),
         (how.color > 0, _recolored),
+        (how.gamma > 0, _relit),
         (how.cutout > 0, _blotted),
     ]
     for wanted, step in steps:
@@ -104,7 +109,19 @@ def _warped(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
     theta[:, 1, 0] = angle.sin() * scale * (w / h)
     theta[:, :, 2] = (draw[4:6] * (1 - window)).T
     grid = affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    if how.elastic:
+        grid = grid + _bent(b, h, w, how.elastic, generator).to(images.device)
     return grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _bent(b: int, h: int, w: int, elastic: float, generator: "Generator") -> "Tensor":
+    """A smooth field of displacements (B H W 2), in halves of the sides: 5 x 5 numbers, interpolated."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    coarse = torch.randn(b, 2, 5, 5, generator=generator) * elastic
+    coarse *= torch.tensor([2 / w, 2 / h])[:, None, None]
+    return interpolate(coarse, (h, w), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
 
 
 def _mirrored(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
@@ -125,6 +142,14 @@ def _recolored(images: "Tensor", how: Augment, generator: "Generator") -> "Tenso
     level = gray.mean((2, 3), keepdim=True)
     recolored: Tensor = ((images - level) * contrast + level * brightness).clamp_(0, 255)
     return recolored
+
+
+def _relit(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
+    import torch
+
+    power = ((torch.rand(len(images), 1, 1, 1, generator=generator) * 2 - 1) * how.gamma).exp()
+    relit: Tensor = (images / 255).clamp_(0, 1).pow(power.to(images.device)) * 255
+    return relit
 
 
 def _blotted(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":

@@ -8,7 +8,8 @@ MANIFEST.sha256  covers all of them; `sha256sum -c MANIFEST.sha256`
 ...              further files by name, such as encoder.onnx
 
 Of kind "net" the head is that of a network that was trained: network.safetensors has its weights, its builder
-is one of sortal.nets, and encoder.onnx is its body, so that predicting needs no torch.
+is one of sortal.nets, and encoder.onnx is its body, so that predicting needs no torch. Of kind "encoder" it
+has no head and knows no names: encoder_folder.py.
 """
 
 import hashlib
@@ -45,10 +46,10 @@ from sortal.train.manifest import (
 from sortal.train.report import HeadReport
 from sortal.whole import sha256_of
 
-__all__ = ["FORMAT", "Model", "check_target", "load_model", "save_model"]
+__all__ = ["FORMAT", "Model", "check_target", "kind_of", "load_model", "save_model", "write_folder"]
 
 FORMAT = 1
-KINDS = ("head", "net", "task")
+KINDS = ("head", "net", "task", "encoder")
 # Bytes. Read as JSON, a stranger's 8 MiB can become 25 times as many; 10,000 names take 3 MiB.
 LIMITS = {"config.json": 1 << 23, "labels.json": 1 << 23, "weights.safetensors": 1 << 30}
 
@@ -100,7 +101,12 @@ def save_model(
         "weights.safetensors": safetensors.numpy.save(linear_tensors(head)),
         "CARD.md": card.encode("utf-8", "replace"),
     }
-    extra = dict(extra_files or {})
+    write_folder(folder, files, extra_files or {})
+    return folder
+
+
+def write_folder(folder: Path, files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
+    """Put `files` and copies of `extra` with their manifest at `folder`, whole; an older model there goes."""
     for name in extra:
         if not PLAIN_NAME.fullmatch(name) or name in files or name == MANIFEST:
             raise InputError(
@@ -116,7 +122,6 @@ def save_model(
         raise StoreError(
             f"{folder}: the model cannot be written: {e.strerror or e}; nothing was replaced."
         ) from e
-    return folder
 
 
 def load_model(folder: str | os.PathLike[str]) -> Model:
@@ -141,6 +146,11 @@ def _load(folder: Path, source: Path) -> Model:
         )
     if not (source / MANIFEST).exists():
         raise DataError(f"{folder}: a model folder holds {MANIFEST}, this one does not; check the path.")
+    if kind_of(source) == "encoder":
+        raise DataError(
+            f"{folder}: it holds an encoder, which knows no names: group a pile with it (sortal organize "
+            f"PILE --encoder {folder.name}), name the groups, train."
+        )
     contents = read_verified(source, LIMITS)
     config = _parse_json(folder, "config.json", contents["config.json"])
     try:
@@ -248,9 +258,9 @@ def _parse_json(folder: Path, name: str, data: bytes) -> Any:
         ) from e
 
 
-def _check_size(files: dict[str, bytes], extra: dict[str, Path]) -> None:
+def _check_size(files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
     for name, limit in LIMITS.items():
-        if len(files[name]) > limit:
+        if len(files.get(name, b"")) > limit:
             raise InputError(
                 f"a model's {name} has at most {limit} bytes; this one would have {len(files[name])}. "
                 "Train with fewer names or narrower vectors."
@@ -284,11 +294,19 @@ def _is_model(folder: Path) -> bool:
     """Sortal's own, perhaps with files missing or changed: a readable manifest and a config of ours."""
     try:
         read_manifest(folder)
+    except (OSError, DataError):
+        return False
+    return kind_of(folder) in KINDS
+
+
+def kind_of(folder: Path) -> str | None:
+    """What the folder's config says it holds, nothing checked; None where it is no config of ours."""
+    try:
         with (folder / "config.json").open("rb") as file:
             config = json.loads(file.read(LIMITS["config.json"]))
-        return config["kind"] in KINDS and "format" in config
-    except (OSError, DataError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+        return str(config["kind"]) if "format" in config else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _standing(folder: Path) -> tuple[Path, tuple[int, int] | None]:
@@ -343,7 +361,7 @@ def _restore(work: Path, folder: Path) -> None:
         shutil.rmtree(work / name, ignore_errors=True)
 
 
-def _write(fresh: Path, files: dict[str, bytes], extra: dict[str, Path]) -> None:
+def _write(fresh: Path, files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
     """Everything in one new folder, on the disk."""
     fresh.mkdir()
     for name, data in files.items():
