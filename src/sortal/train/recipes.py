@@ -46,7 +46,7 @@ def lenet5_mnist() -> Recipe:
         net="lenet5",
         net_options={"size": 28, "padding": 2},
         data="mnist",
-        plan=Plan(epochs=18, peak_lr=0.1, warmup_epochs=1, weight_decay=5e-4, ema=0.999),
+        plan=Plan(epochs=16, peak_lr=0.1, warmup_epochs=1, weight_decay=5e-4, ema=0.999),
         batch_size=128,
         augment=Augment(shift=2, turn=15, zoom=0.15, shear=0.2),
         normalize=Normalize((0.1307,), (0.3081,)),
