@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sortal import nets
 from sortal.errors import InputError
 from sortal.nets.arithmetic import conv_output_size, count, pool_output_size, with_padding
 from sortal.nets.chain import chain
@@ -96,6 +97,19 @@ def test_recurrent_layers(kind):
     matrices = sum(p.numel() for p in net.parameters() if p.dim() == 2)
     assert (found.weights, found.macs) == (matrices, 11 * matrices)
     assert found.layers[0].receptive_field is None
+
+
+@pytest.mark.parametrize("kind", [nets.GRU, nets.LSTM, nets.RNN])
+def test_our_recurrent_layers_cost_the_same_on_both_paths(kind):
+    """Each step multiplies each weight once, so operations grow with the length and parameters do not."""
+    gates = len(kind.rows)
+    one_way = gates * 7 * (5 + 7) + gates * 7 * (2 * 7 + 7)
+    net = kind(5, 7, num_layers=2, bidirectional=True, seed=0)
+    for net.fused in (True, False):
+        for steps in (1, 11, 70):
+            found = count(net, (steps, 5))
+            assert (found.weights, found.biases, len(found.layers)) == (2 * one_way, 2 * 2 * 2 * gates * 7, 1)
+            assert found.macs == steps * 2 * one_way
 
 
 def test_tokens_and_a_map_written_out():

@@ -28,6 +28,7 @@ class GRU(Recurrent, nn.GRU):
 
     kind = nn.GRU
     rows = ("r", "z", "n")
+    onnx_rows = ("z", "r", "n")
     gates = ("r", "z")
     keeps = "z"
 

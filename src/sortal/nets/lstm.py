@@ -25,6 +25,7 @@ class LSTM(Recurrent, nn.LSTM):
 
     kind = nn.LSTM
     rows = ("i", "f", "g", "o")
+    onnx_rows = ("i", "o", "f", "g")
     gates = ("i", "f", "o")
     keeps, lets_in = "f", "i"
     states = ("h", "c")

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -83,8 +82,8 @@ class Recurrent(Weights):
             return super().forward(x, self._torchs(states))  # type: ignore[no-any-return]
         return self._fused(x, states, ends)
 
-    def step(self, x: Float[Tensor, "B F"], state: State | None = None) -> tuple[Tensor, Any]:
-        """The next step of B streams: output (B, H), and the state to hand in with the one after it."""
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, Any]:
+        """The next step of B streams, x (B, F): output (B, H), and the state for the step after it."""
         if self.bidirectional:
             raise InputError(
                 "step needs a network of one direction: the other begins at a sequence's end, which a stream "
@@ -95,7 +94,7 @@ class Recurrent(Weights):
         output, state = self(x[:, None], state)
         return output[:, 0], state
 
-    def trace(self, x: Float[Tensor, "B T F"], h0: State | None = None, lengths: Any = None) -> Trace:
+    def trace(self, x: Tensor, h0: State | None = None, lengths: Any = None) -> Trace:
         """As `forward` by the written equations, with every state and gate on the way."""
         states, ends = self._checked(x, h0, lengths)
         return self._written(x, states, ends)
@@ -209,8 +208,7 @@ class Recurrent(Weights):
                 f"x must be {held}, as the weights are; got {x.dtype}. Take x.to({held}); tokens go through "
                 "nn.Embedding first."
             )
-        mixed = torch.is_autocast_enabled(x.device.type)
-        if x.dtype != held and not mixed:
+        if x.dtype != held and not torch.is_autocast_enabled(x.device.type):
             raise InputError(f"x must be {held}, as the weights are; got {x.dtype}. Take x.to({held}).")
         wanted = (self.num_layers * (1 + self.bidirectional), len(x), self.hidden_size)
         if h0 is None:
@@ -225,7 +223,7 @@ class Recurrent(Weights):
                     f"h0 must have the shape {wanted}, layers times directions first; "
                     f"got {tuple(state.shape)}."
                 )
-            if state.dtype != x.dtype and not mixed:
+            if state.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
                 raise InputError(f"h0 must be {x.dtype}, as x is; got {state.dtype}.")
         return states, None if lengths is None else _ends(lengths, len(x), x.shape[1])
 
@@ -247,7 +245,10 @@ def lengths_of(mask: Tensor) -> Tensor:
 
 
 def _ends(lengths: Any, n: int, most: int) -> Tensor:
-    ends = torch.as_tensor(lengths)
+    try:
+        ends = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise InputError(f"lengths must be whole numbers; got {str(lengths)[:60]!r}.") from e
     if not ends.numel() and not n:
         return ends.long()
     if ends.is_floating_point() or ends.is_complex() or ends.dtype == torch.bool:

@@ -1,5 +1,6 @@
 """The weights of RNN, GRU and LSTM: torch's names, first values, and values that are known beforehand."""
 
+from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ class Weights(nn.RNNBase):
     gates: ClassVar[tuple[str, ...]] = ()  # those of them that are sigmoids
     keeps: ClassVar[str | None] = None  # the gate that keeps the state
     lets_in: ClassVar[str | None] = None  # the gate that lets in what is new, where it is one of its own
+    onnx_rows: ClassVar[tuple[str, ...]]  # the blocks in ONNX's order
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class Weights(nn.RNNBase):
 
     def row(self, tensor: Tensor, name: str) -> Tensor:
         """The block of a weight or bias that belongs to one of `rows`."""
-        return tensor.chunk(len(self.rows))[self.rows.index(name)]
+        return tensor.narrow(0, self.rows.index(name) * self.hidden_size, self.hidden_size)
 
     @torch.no_grad()
     def draw(self, source: Generator | None) -> None:
@@ -77,7 +79,7 @@ class Weights(nn.RNNBase):
                 self.row(b_ih, self.keeps).fill_(1)
 
     @torch.no_grad()
-    def chrono(self: W, longest: float, shortest: float = 2, *, seed: int | None = None) -> W:
+    def chrono(self: W, longest: int | float, shortest: int | float = 2, *, seed: int | None = None) -> W:
         """Gate biases, in place, for memories of `shortest` to `longest` steps, drawn evenly between them.
 
         A gate that keeps (T - 1) / T of the state forgets it in about T steps; its bias is log(T - 1). A gate
@@ -101,7 +103,7 @@ class Weights(nn.RNNBase):
         return self
 
     @torch.no_grad()
-    def clamp(self: W, **gates: float) -> W:
+    def clamp(self: W, **gates: int | float) -> W:
         """Hold gates still, in place: `net.clamp(z=1)`. 0 and 1 are exact.
 
         Their weights become zero and their bias what gives the value, so it holds on every path and in an
@@ -155,6 +157,57 @@ class Weights(nn.RNNBase):
         _placed_as(module, self)
         module.load_state_dict(self.state_dict())
         return module
+
+    @classmethod
+    def from_onnx(cls: type[W], layers: Sequence[tuple[Tensor, Tensor, Tensor | None]]) -> W:
+        """From W, R and B of ONNX's operator of the same name, one triple a layer; no B is a B of zeros.
+
+        A GRU's must come from linear_before_reset=1: the other form is another network.
+        """
+        if not layers:
+            raise InputError("layers must hold at least one layer's W, R and B; got none.")
+        first, other = layers[0][:2]
+        if first.ndim != 3 or other.ndim != 3 or len(first) > 2:
+            raise InputError(
+                "W and R must have the shape (directions, rows, columns), of one or two directions; "
+                f"got {tuple(first.shape)} and {tuple(other.shape)}."
+            )
+        (directions, _, features), hidden = first.shape, other.shape[2]
+        with torch.device("meta"):
+            net = cls(features, hidden, len(layers), bidirectional=directions == 2)
+        net.to(layers[0][0].dtype).to_empty(device="cpu")
+        for i, (triple, wanted) in enumerate(zip(layers, net.to_onnx())):
+            given = [torch.zeros_like(want) if t is None else t for t, want in zip(triple, wanted)]
+            for name, tensor, want in zip("WRB", given, wanted):
+                if tensor.shape != want.shape:
+                    raise InputError(
+                        f"{name} of layer {i} must have the shape {tuple(want.shape)} in a "
+                        f"{cls.kind.__name__} of {hidden} units; got {tuple(tensor.shape)}."
+                    )
+            for way in range(directions):
+                split = (given[0][way], given[1][way], *given[2][way].chunk(2))
+                for parameter, tensor in zip(net.all_weights[i * directions + way], split):
+                    parameter.data.copy_(_reordered(tensor, cls.onnx_rows, cls.rows))
+        return net
+
+    @torch.no_grad()
+    def to_onnx(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """W, R and B of ONNX's operator of the same name, a triple a layer (GRU: linear_before_reset=1)."""
+        ways = [[_reordered(p, self.rows, self.onnx_rows) for p in four] for four in self.all_weights]
+        both = 1 + self.bidirectional
+        return [
+            (
+                torch.stack([w_ih for w_ih, _, _, _ in layer]),
+                torch.stack([w_hh for _, w_hh, _, _ in layer]),
+                torch.stack([torch.cat([b_ih, b_hh]) for _, _, b_ih, b_hh in layer]),
+            )
+            for layer in (ways[i : i + both] for i in range(0, len(ways), both))
+        ]
+
+
+def _reordered(tensor: Tensor, before: Sequence[str], after: Sequence[str]) -> Tensor:
+    blocks = dict(zip(before, tensor.chunk(len(before))))
+    return torch.cat([blocks[name] for name in after])
 
 
 def _placed_as(net: nn.Module, held: nn.Module) -> None:

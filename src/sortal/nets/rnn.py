@@ -21,7 +21,7 @@ class RNN(Recurrent, nn.RNN):
     """`torch.nn.RNN` with tanh: same parameters, call and return values as with batch_first=True."""
 
     kind = nn.RNN
-    rows = ("h",)
+    rows = onnx_rows = ("h",)
 
     @staticmethod
     def cell(
