@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sortal import embed
-from sortal.data import Found, Refused, Source, files_source, open_source, shown
+from sortal.data import KINDS, Found, Reading, Refused, Source, files_source, open_source, shown
 from sortal.embed import Encoder
 from sortal.errors import InputError
 from sortal.progress import Progress
 from sortal.train import Model, Prediction, load_model
 from sortal.train.encoder_folder import EncoderFolder
 
-__all__ = ["Classifier", "Predictions", "encoder_of", "load"]
+__all__ = ["Classifier", "Predictions", "encoder_of", "load", "reading_of"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Classifier:
         source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
         progress: Progress | None = None,
     ) -> Predictions:
-        """Name every image of a folder, zip, list or file, or of several of them."""
+        """Name every item of a folder, zip, list or file, or of several of them."""
         progress = progress or Progress()
         answers = Predictions([], [])
-        for opened in _to_predict(source):
+        for opened in _to_predict(source, reading_of(self.model)):
             self._predict(opened, answers, progress)
         if not answers.predictions and not answers.refused:
-            raise InputError("source must hold images; it holds no file.")
+            raise InputError(f"source must hold {KINDS[self.encoder.input.kind]}; it holds no file.")
         return answers
 
     def _predict(self, source: Source, answers: Predictions, progress: Progress) -> None:
@@ -77,7 +77,15 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     return Classifier(load_model(path))
 
 
-def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Source]:
+def reading_of(model: Model) -> Reading:
+    """How the files of the pile were read that the model was trained on."""
+    input = model.input
+    return Reading.from_json(input.get("read", {"kind": input.get("kind", "image")}))
+
+
+def _to_predict(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], reading: Reading
+) -> list[Source]:
     """Single files together, in their order; folders, zips and lists each by itself, after them.
 
     A file that is missing among others is refused by itself: a shell's `*.jpg` must not stop at one.
@@ -85,8 +93,8 @@ def _to_predict(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]
     given = [source] if isinstance(source, str | os.PathLike) else list(source)
     alone = len(given) == 1 and not os.path.isfile(given[0])
     files = [path for path in given if not (alone or os.path.isdir(path) or _is_listing(path))]
-    several = [open_source(path) for path in given if path not in files]
-    return [*([files_source(files)] if files else []), *several]
+    several = [open_source(path, None, reading) for path in given if path not in files]
+    return [*([files_source(files, reading)] if files else []), *several]
 
 
 def _is_listing(path: str | os.PathLike[str]) -> bool:

@@ -25,7 +25,7 @@ def settled_encoder(
     are in the cache; else hog. Nothing is fetched that was not named.
     """
     if chosen is None:
-        encoder, reason = _kept(store) or _for_new(given, progress)
+        encoder, reason = _kept(store) or _for_new(store, given, progress)
     elif isinstance(chosen, NetworkWish):
         row = next((row for row in store.encoders() if chosen.is_of(row.spec) and _stands(store, row)), None)
         encoder, reason = chosen.made(progress) if row is None else rebuilt_encoder(store, row), "as asked"
@@ -59,15 +59,16 @@ def _kept(store: Store) -> tuple[Encoder, str] | None:
     return rebuilt_encoder(store, row), "the pile has its vectors"
 
 
-def _for_new(given: Source | None, progress: Progress) -> tuple[Encoder, str]:
-    """A cached network for photographs, or hog. One that cannot be used is said, and stops nothing."""
-    wish = embed.pretrained()
+def _for_new(store: Store, given: Source | None, progress: Progress) -> tuple[Encoder, str]:
+    """A cached network for photographs, or what needs no weights. One that cannot be used stops nothing."""
+    kind = store.reading().kind
+    wish = embed.pretrained() if kind == "image" else None
     if wish is not None and given is not None and embed.shows_photographs(given):
         try:
             return wish.made(progress), "auto takes it for photographs: its weights are in the cache"
         except SortalError as e:
             progress.say(f"{wish.name} is in the cache and cannot be used: {e}")
-    return embed.named("hog"), (
+    return embed.named(embed.without_weights(kind)), (
         "auto takes it where the pile has no other: it needs no weights and works everywhere"
     )
 

@@ -6,20 +6,30 @@ Everything the command line and the page do goes through here.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from sortal import explore
 from sortal.classifier import Classifier, Predictions, load
-from sortal.data import LabelledImages, Source, decode_image, open_source, shown, thumbnail
+from sortal.data import (
+    KINDS,
+    Kind,
+    LabelledImages,
+    Source,
+    excerpt,
+    open_source,
+    picture,
+    playback,
+    shown,
+)
 from sortal.embed import Preprocess
 from sortal.encoding import rebuilt_encoder
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
@@ -52,10 +62,13 @@ from sortal.wishes import (
     given_source,
     is_whole,
     place_of,
+    settled_reading,
 )
 
 if TYPE_CHECKING:
     from sortal.learning import Start
+
+Shown = TypeVar("Shown")
 
 __all__ = ["Classifier", "Group", "Pile", "Predictions", "Progress", "load", "open", "organize"]
 
@@ -72,6 +85,8 @@ def organize(
     method: str | None = None,
     seed: int | None = None,
     names_from: str | None = None,
+    kind: str | None = None,
+    read: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> "Pile":
     """Read `source`, embed what is new, group everything; the pile comes back open.
@@ -86,15 +101,18 @@ def organize(
     method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters
     as in "dbscan(eps=0.5)".
     None for k, method or seed keeps what the pile had, at first "auto", "graph" and 0.
-    names_from="folders" takes sub-folders as names of items without one.
+    names_from="folders" takes sub-folders (or files of many items, or their class labels) as names of items.
+    kind: "image", "sound", "series" or "text"; None takes the pile's, for a new one what the files say.
+    read: how files of this kind become items, such as {"by": "line"} (`sortal.data.Reading`).
     Killed at any moment, the pile opens and the next call goes on. `InputError` for a bad argument, before
     anything stored is changed.
     """
     progress = progress or Progress()
     grouper = checked_grouper(k, method, seed)
     where, location = place_of(source, into)
-    given = given_source(source, location, names_from)
-    chosen = chosen_encoder(encoder, preprocess, seed)
+    reading = settled_reading(where, location, kind, read)
+    given = given_source(source, location, names_from, reading)
+    chosen = chosen_encoder(encoder, preprocess, seed, reading.kind)
     new = not is_pile(where)
     store = Store.create(where) if new else Store.open(where)
     try:
@@ -102,6 +120,8 @@ def organize(
             check_is_of(store, given)
         wishes = {"source": os.fspath(source), "encoder": os.fspath(encoder), "k": grouper.asked[0]}
         with store.run("organize", wishes | {"method": method}):
+            if reading != store.reading():
+                store.keep_reading(reading)
             bring_up_to_date(store, given, chosen, grouper, progress)
     except BaseException as e:
         store.close()
@@ -174,6 +194,11 @@ class Pile:
     def grouping(self) -> Grouping | None:
         """How the current groups were made; None before the first grouping is done."""
         return self._store.grouping()
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the items are: image, sound, series or text."""
+        return self._store.reading().kind
 
     @cached_property
     def encoder(self) -> EncoderRow:
@@ -409,17 +434,44 @@ class Pile:
         return explore.project(self.points, seed=seed, most=most, labels=self.labels)
 
     def thumbnails(self, positions: Sequence[int], edge: int = 96) -> dict[int, bytes]:
-        """JPEG bytes by position, for the items whose file can be read now and is what it was."""
-        sources: dict[int, Source] = {}
+        """JPEG bytes by position, for the items whose file can be read now and is what it was.
+
+        Of sounds their spectrograms, of series their lines; none of texts.
+        """
+        return self._seen(positions, lambda content: picture(self.kind, content, edge))
+
+    def excerpts(self, positions: Sequence[int], most: int = 160) -> dict[int, str]:
+        """The beginning of each text by position; of no other kind."""
+        return self._seen(positions, lambda content: excerpt(content, most)) if self.kind == "text" else {}
+
+    def playbacks(self, positions: Sequence[int]) -> dict[int, bytes]:
+        """The first 5 s of each sound as a WAV by position; of no other kind."""
+        return self._seen(positions, playback) if self.kind == "sound" else {}
+
+    def keywords(self, most: int = 6) -> dict[int, str]:
+        """By group, the words that set its texts apart; of no other kind. 200 of each are read at most."""
+        if self.kind != "text" or not self.groups:
+            return {}
+        rows = [np.flatnonzero(self.labels == group.number) for group in self.groups]
+        rows = [members[:: -(-len(members) // 200)] for members in rows]
+        texts = self.excerpts(np.concatenate(rows).tolist(), 2_000)
+        by_group = {
+            g.number: [texts[p] for p in own.tolist() if p in texts] for g, own in zip(self.groups, rows)
+        }
+        return {number: ", ".join(words) for number, words in explore.keywords(by_group, most).items()}
+
+    def _seen(self, positions: Sequence[int], show: Callable[[bytes], Shown | None]) -> dict[int, Shown]:
+        """`show` of the content of the items whose file can be read now and is what it was."""
+        reading, sources = self._store.reading(), dict[int, Source]()
         for row in self._store.sources():
             try:
-                sources[row.id] = open_source(row.location)
+                sources[row.id] = open_source(row.location, None, reading)
             except SortalError:
                 continue  # the page shows an empty tile
         files = self._store.first_files(self._ids[np.asarray(positions, dtype=np.int64)])
         by_item = {file.item: file for file in files}
 
-        def one(position: int) -> tuple[int, bytes] | None:
+        def one(position: int) -> tuple[int, Shown] | None:
             file = by_item.get(int(self._ids[position]))
             if file is None or file.source not in sources:
                 return None
@@ -427,10 +479,10 @@ class Pile:
                 content = sources[file.source].read(file.path)
                 if hashlib.sha256(content).digest() != file.digest:
                     return None  # overwritten since: a picture of something else
-                image = decode_image(content, (edge, edge))
+                found = show(content)
             except Unreadable:
                 return None
-            return position, thumbnail(image, edge)
+            return None if found is None else (position, found)
 
         with ThreadPoolExecutor(n_threads()) as pool:
             return dict(found for found in pool.map(one, positions) if found is not None)
@@ -451,6 +503,9 @@ class Pile:
             none=self.none_of_these,
             map=view,
             thumbnails=self.thumbnails(positions),
+            texts=self.excerpts(positions),
+            sounds=self.playbacks(_members_shown(shapes)),
+            keywords=self.keywords(),
             outliers=odd,
             quarantine=[explore.Refusal(shown(row.path), row.kind, row.reason) for row in self.quarantine],
             facts=self._facts(),
@@ -538,6 +593,7 @@ class Pile:
         the images themselves.
         """
         if start is not None:
+            self._refuse_other_than_images()
             return self._train_network(into, seed, start, progress or Progress())
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
@@ -560,7 +616,9 @@ class Pile:
                 "name": self.encoder.name, "digest": self.encoder.digest, "dim": self.encoder.dim,
                 "spec": encoder.spec,
             },
-            input={"kind": "image", **encoder.input.as_json()},
+            input={
+                "kind": self.kind, **encoder.input.as_json(), "read": self._store.reading().as_json(),
+            },
             trained_on=f"{len(named):,} named items of {self.path.name}",
             n_named_by_group=self.n_named_by_group,
             extra_files={} if encoder.weights is None else {"encoder.onnx": encoder.weights},
@@ -586,7 +644,15 @@ class Pile:
 
     def named_images(self, size: tuple[int, int]) -> LabelledImages:
         """The items with a name as images of (height, width); `refused` says what cannot be read."""
+        self._refuse_other_than_images()
         return self._images(size, with_none=False)[0]
+
+    def _refuse_other_than_images(self) -> None:
+        if self.kind != "image":
+            raise InputError(
+                f"networks here learn from images; {shown(str(self.path))} holds {KINDS[self.kind]}: "
+                "leave the network out for a linear head on its vectors."
+            )
 
     def _images(self, size: tuple[int, int], *, with_none: bool) -> tuple[LabelledImages, int]:
         """Also those marked "none of these", under one more name, and the number of names without it."""
@@ -617,6 +683,12 @@ class Pile:
             if act.kind in MARKS:
                 many.update(dict.fromkeys(act.items.tolist(), act.kind == "name" and len(act.items) > 1))
         return sum(many.get(item, False) for item in self._ids.tolist())
+
+
+def _members_shown(shapes: Sequence[explore.GroupShape]) -> list[int]:
+    """Positions of the members that stand in the lists of groups, up to the 600 first: 60 MB of sound."""
+    found = dict.fromkeys(p for shape in shapes for p in shape.typical + shape.outliers + shape.varied)
+    return list(found)[:600]
 
 
 def _nothing_named(path: Path) -> str:

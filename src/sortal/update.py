@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sortal import embed
-from sortal.data import Source, open_source, shown
+from sortal.data import KINDS, Source, open_source, shown
 from sortal.embed import Encoder, NetworkWish
 from sortal.encoding import keep_weights, network_command, settled_encoder
 from sortal.errors import InputError, SortalError
@@ -123,7 +123,8 @@ def _sources(
         if found and row.id == found[0][0]:
             continue
         try:
-            found.append((row.id, open_source(row.location, "folders" if row.names_from else None)))
+            source = open_source(row.location, "folders" if row.names_from else None, store.reading())
+            found.append((row.id, source))
         except SortalError as e:
             progress.say(f"cannot be read now: {str(e).rstrip('.')}; {_unread(store, row.id, encoder_id)}")
     return found
@@ -149,7 +150,7 @@ def _name_by_folders(
     """
     if not names:
         if names_wanted:
-            progress.say("no name was found: the images lie in no sub-folder")
+            progress.say("no name was found: the items lie in no sub-folder")
         return
     spoken_of = {item for act in store.acts() if act.kind in MARKS for item in act.items.tolist()}
     clean = {name: _usable(name, progress) for name in sorted(set(names.values()))}
@@ -339,14 +340,14 @@ def _found(source: Source, plan: embed.Plan) -> str:
 
 
 def _nothing_to_group(store: Store) -> str:
-    refused = store.quarantine()
+    refused, what = store.quarantine(), KINDS[store.reading().kind]
     if not store.sources():
         return "this pile has no source yet: sortal organize FOLDER --into PILE."
     if not refused:
-        return "the source must hold images; no file was found. Check the path."
+        return f"the source must hold {what}; no file was found. Check the path."
     first = refused[0]
     return (
-        f"the source must hold images that can be read; none of {len(refused):,} files is one, "
+        f"the source must hold {what} that can be read; none of {counted(len(refused), 'file')} is one, "
         f"the first: {shown(first.path)}: {first.reason}. Check the path."
     )
 

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from sortal import embed
 from sortal.classifier import encoder_of
-from sortal.data import NamesFrom, Source, open_source, shown
+from sortal.data import KINDS, Kind, NamesFrom, Reading, Source, detected_kind, open_source, shown
 from sortal.embed import Encoder, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.store import Store, is_pile
@@ -26,6 +27,7 @@ __all__ = [
     "is_whole",
     "place_of",
     "read_method",
+    "settled_reading",
 ]
 
 
@@ -46,13 +48,34 @@ def place_of(source: str | os.PathLike[str], into: str | os.PathLike[str] | None
     return plain.with_name(f"{name}.sortal"), plain
 
 
+def settled_reading(
+    pile: Path, location: Path | None, kind: str | None, read: Mapping[str, Any] | None
+) -> Reading:
+    """How the pile's files are read: as it was kept, or for a new pile as asked or detected."""
+    asked = None if kind is None else Reading.checked(kind, read)
+    if is_pile(pile):
+        with Store.open(pile) as store:
+            kept, begun = store.reading(), bool(store.sources())
+        if begun:
+            asked = asked or (Reading.checked(kept.kind, read) if read else kept)
+            if asked != kept:
+                raise InputError(
+                    f"{shown(str(pile))} is read as {kept}, which stays; got {asked}: say into to make "
+                    "another pile."
+                )
+            return kept
+    if asked is not None or location is None:
+        return asked or Reading()
+    return Reading.checked(detected_kind(location), read)
+
+
 def given_source(
-    source: str | os.PathLike[str], location: Path | None, names_from: str | None
+    source: str | os.PathLike[str], location: Path | None, names_from: str | None, reading: Reading
 ) -> Source | None:
     if names_from not in (None, "folders"):
         raise InputError(f"names_from must be 'folders' or None; got {names_from!r}.")
     if location is not None:
-        return open_source(location, cast(NamesFrom, names_from))
+        return open_source(location, cast(NamesFrom, names_from), reading)
     if names_from is not None:
         raise InputError(
             f"names_from belongs to a folder, zip or list; {shown(os.fspath(source))} is a pile."
@@ -61,9 +84,24 @@ def given_source(
 
 
 def chosen_encoder(
-    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None
+    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None, kind: Kind = "image"
 ) -> Encoder | NetworkWish | SelfWish | None:
     """What is named; a network's weights are not touched yet. None for "auto"."""
+    chosen = _named_encoder(encoder, preprocess, seed)
+    takes = kind
+    if chosen is not None:
+        takes = "image" if isinstance(chosen, NetworkWish | SelfWish) else chosen.input.kind
+    if takes != kind:
+        raise InputError(
+            f"the encoder must take {KINDS[kind]}, which the pile holds; {shown(os.fspath(encoder))} takes "
+            f"{KINDS[takes]}: {embed.without_weights(kind)} takes {KINDS[kind]}."
+        )
+    return chosen
+
+
+def _named_encoder(
+    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None
+) -> Encoder | NetworkWish | SelfWish | None:
     if encoder == "self" and preprocess is None:
         return SelfWish(seed)
     if encoder != "auto":

@@ -33,10 +33,22 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
 @SUGGEST
 @click.option("--seed", type=int, help="Same seed, same groups.  [default: 0]")
 @click.option(
-    "--names-from", type=click.Choice(["folders"]), help="Take sub-folders as names of their items."
+    "--names-from",
+    type=click.Choice(["folders"]),
+    help="Take sub-folders (or files of many items) as names of their items.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["image", "sound", "series", "text"]),
+    help="What the items are; by default what the files say.",
+)
+@click.option(
+    "--read",
+    metavar="KEY=VALUE,...",
+    help="How files become items: cut, channels (sound), missing (series), by, column (text).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def organize(
+def organize(  # noqa: PLR0917 - one parameter an option
     source: str,
     into: str | None,
     encoder: str,
@@ -47,12 +59,14 @@ def organize(
     suggested: bool,
     seed: int | None,
     names_from: str | None,
+    kind: str | None,
+    read: str | None,
     as_json: bool,
 ) -> None:
-    """Read images, embed them, group them.
+    """Read images, sounds, time series or texts, embed them, group them.
 
-    SOURCE is a folder, a zip, a CSV or Parquet list of paths, or a pile to read and group again: vectors are
-    reused and names stay.
+    SOURCE is a folder, a zip, a CSV or Parquet list of paths, a file of many items (.ts, .csv, .npy, .txt,
+    .jsonl, .conllu), or a pile to read and group again: vectors are reused and names stay.
 
     \b
     sortal organize photos/
@@ -60,6 +74,8 @@ def organize(
     sortal organize photos.sortal --suggest
     sortal organize photos.sortal --method sklearn.cluster.HDBSCAN --param min_cluster_size=20
     sortal organize photos/ --encoder resnet50
+    sortal organize recordings/ --read cut=silence
+    sortal organize reviews.csv --read column=review
     sortal organize photos/ --encoder net.onnx --preprocess range=255,mean=128,std=128
     """
     from sortal import pile as library
@@ -74,7 +90,8 @@ def organize(
         with progress() as shower:
             pile = library.organize(
                 source, into, encoder=encoder, preprocess=wanted, k=number, method=asked, seed=seed,
-                names_from=names_from, progress=shower,
+                names_from=names_from, kind=kind, read=None if read is None else _pairs(read, "--read"),
+                progress=shower,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise click.Abort(STOPPED) from None
@@ -102,20 +119,18 @@ def _found(pile: "Pile") -> str:
     return "; ".join(parts)
 
 
-def _pairs(text: str) -> dict[str, object]:
+def _pairs(text: str, option: str = "--preprocess") -> dict[str, object]:
     """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons.
 
-    An output is called as the network calls it: `495` and `Identity:0` are names.
+    An output or a column is called as its file calls it: `495` and `Identity:0` are names.
     """
     pairs: dict[str, object] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if not equals:
-            raise click.UsageError(
-                f"--preprocess wants KEY=VALUE pairs divided by commas; got {part[:60]!r}."
-            )
+            raise click.UsageError(f"{option} wants KEY=VALUE pairs divided by commas; got {part[:60]!r}.")
         key = key.strip()
-        values = [value] if key == "output" else [_number(one) for one in value.split(":")]
+        values = [value] if key in ("output", "column") else [_number(one) for one in value.split(":")]
         pairs[key] = values if len(values) > 1 else values[0]
     return pairs
 

@@ -1,4 +1,4 @@
-"""Images inside a zip, read where they are: nothing is ever extracted to disk."""
+"""Files inside a zip, read where they are: nothing is ever extracted to disk."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from typing import Literal
 
 from sortal.data.shown import shown
 from sortal.data.signature import refuse_other_than_image
-from sortal.data.source import READ_LIMIT, Found, NamesFrom, Refused, Stamp, explain, too_large
+from sortal.data.source import READ_LIMIT, Found, HeadCheck, NamesFrom, Refused, Stamp, explain, too_large
 from sortal.errors import DataError, Unreadable
 
 __all__ = ["ZipSource"]
@@ -36,9 +36,15 @@ class ZipSource:
 
     kind: Literal["zip"] = "zip"
 
-    def __init__(self, location: str, names_from: NamesFrom = None) -> None:
+    def __init__(
+        self,
+        location: str,
+        names_from: NamesFrom = None,
+        check_head: HeadCheck = refuse_other_than_image,
+    ) -> None:
         self.location = location
         self.names_from = names_from
+        self._check_head = check_head
         self._lock = threading.Lock()
         try:
             self._zip = _opened(location)
@@ -74,7 +80,7 @@ class ZipSource:
             unpacker = self._zip.open(member)
         try:
             head = unpacker.read(_HEAD)
-            refuse_other_than_image(head)
+            self._check_head(head)
             data = head + unpacker.read(member.file_size)  # checks the CRC at the end
         finally:
             with self._lock:

@@ -1,4 +1,4 @@
-"""A folder of images, nested, links followed."""
+"""A folder of files, nested, links followed."""
 
 import os
 import stat
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sortal.data.reading import read_file
-from sortal.data.source import Found, NamesFrom, Refused, explain, judge, may_read, refusal
+from sortal.data.signature import refuse_other_than_image
+from sortal.data.source import Found, HeadCheck, NamesFrom, Refused, explain, judge, may_read, refusal
 from sortal.errors import InputError
 
 __all__ = ["FolderSource"]
@@ -26,6 +27,7 @@ class FolderSource:
 
     location: str
     names_from: NamesFrom = None
+    check_head: HeadCheck = refuse_other_than_image
     kind: Literal["folder"] = "folder"
 
     def scan(self) -> Iterator[Found | Refused]:
@@ -50,7 +52,7 @@ class FolderSource:
                     yield refusal(child.path, e)
 
     def read(self, path: str) -> bytes:
-        return read_file(path)
+        return read_file(path, self.check_head)
 
     def _children(self, folder: "_Folder") -> "list[Found | Refused | _Folder]":
         with os.scandir(folder.path) as entries:

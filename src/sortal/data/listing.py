@@ -1,4 +1,4 @@
-"""Images named one by one: in a CSV or Parquet list, or by the caller."""
+"""Files named one by one: in a CSV or Parquet list, or by the caller."""
 
 import csv
 import os
@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from sortal.data.reading import read_file
 from sortal.data.shown import shown
-from sortal.data.source import Found, NamesFrom, Refused, look_up
+from sortal.data.signature import refuse_other_than_image
+from sortal.data.source import Found, HeadCheck, NamesFrom, Refused, look_up
 from sortal.errors import DataError, MissingExtra
 
 __all__ = ["ListSource", "read_csv", "read_parquet"]
@@ -31,18 +32,20 @@ class ListSource:
         location: str = "",
         names_from: NamesFrom = None,
         kind: Literal["list", "files"] = "list",
+        check_head: HeadCheck = refuse_other_than_image,
     ) -> None:
         self.location = location
         self.names_from = names_from
         self.kind: Literal["list", "files"] = kind
         self._names = names
+        self._check_head = check_head
 
     def scan(self) -> Iterator[Found | Refused]:
         for path in sorted(self._names, key=_bytes):
             yield look_up(path, self._name(path))
 
     def read(self, path: str) -> bytes:
-        return read_file(path)
+        return read_file(path, self._check_head)
 
     def _name(self, path: str) -> str | None:
         name = self._names[path]

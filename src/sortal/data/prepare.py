@@ -2,13 +2,16 @@
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from sortal.data.images import decode_image
+from sortal.data.kinds import Kind
 from sortal.errors import InputError
 
 __all__ = ["ImageInput", "prepare", "thumbnail"]
@@ -27,6 +30,7 @@ class ImageInput:
     size: tuple[int, int]
     crop: float | None = None
     resample: Literal["bilinear", "bicubic"] = "bilinear"
+    kind: ClassVar[Kind] = "image"
 
     def __post_init__(self) -> None:
         if not _is_size(self.size):
@@ -41,6 +45,12 @@ class ImageInput:
         """(width, height) under which an image should not be decoded, for `decode_image`."""
         height, width = self.size
         return math.ceil(width / (self.crop or 1)), math.ceil(height / (self.crop or 1))
+
+    def read(self, content: bytes) -> UInt8[np.ndarray, "h w 3"]:
+        return prepare(decode_image(content, self.at_least), self)
+
+    def stack(self, items: Sequence[Any]) -> UInt8[np.ndarray, "b h w 3"]:
+        return np.stack(items)
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "size": list(self.size)}

@@ -4,7 +4,7 @@ import os
 import stat
 
 from sortal.data.signature import refuse_other_than_image
-from sortal.data.source import READ_LIMIT, explain, special, too_large
+from sortal.data.source import READ_LIMIT, HeadCheck, explain, special, too_large
 from sortal.errors import Unreadable
 
 __all__ = ["read_file"]
@@ -15,21 +15,21 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 _HEAD = 64  # enough for every signature
 
 
-def read_file(path: str) -> bytes:
+def read_file(path: str, check_head: HeadCheck = refuse_other_than_image) -> bytes:
     """The whole file at `path`. Raises Unreadable with a kind; see `Source.read`."""
     try:
         descriptor = os.open(path, _FLAGS)
     except (OSError, ValueError) as e:
         raise Unreadable(*explain(e)) from e
     try:
-        return _read(descriptor)
+        return _read(descriptor, check_head)
     except OSError as e:
         raise Unreadable(*explain(e)) from e
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int) -> bytes:
+def _read(descriptor: int, check_head: HeadCheck) -> bytes:
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):
         raise Unreadable("not a file", f"is {special(before.st_mode)}; only files are read")
@@ -38,7 +38,7 @@ def _read(descriptor: int) -> bytes:
     if before.st_size == 0:
         raise Unreadable("empty", "the file is empty (0 bytes)")
     data = os.read(descriptor, min(_HEAD, before.st_size))
-    refuse_other_than_image(data)
+    check_head(data)
     data += _rest(descriptor, before.st_size - len(data))
     after = os.fstat(descriptor)
     if len(data) != before.st_size or (after.st_size, after.st_mtime_ns) != (

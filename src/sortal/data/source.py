@@ -3,19 +3,22 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from sortal.errors import InputError
 
-__all__ = ["READ_LIMIT", "TRANSIENT_KINDS", "Found", "NamesFrom", "Refused", "Source", "Stamp"]
+__all__ = ["READ_LIMIT", "TRANSIENT_KINDS", "Found", "HeadCheck", "NamesFrom", "Refused", "Source", "Stamp"]
 
 NamesFrom = Literal["folders"] | None
 
 # Two stamps that differ mean "read it again". For a file: (size, mtime_ns, ctime_ns). For a member of a
 # zip: (size, date as written in the archive, CRC-32).
 Stamp = tuple[int, int, int]
+
+# Raises Unreadable where the first bytes of a file are none of a kind of data.
+HeadCheck = Callable[[bytes], None]
 
 # No image under Pillow's pixel limit needs more; it bounds what one stranger's file can cost.
 READ_LIMIT = 512 * 1024 * 1024
@@ -65,8 +68,8 @@ class Source(Protocol):
     def read(self, path: str) -> bytes:
         """The whole file; `path` as the scan gave it.
 
-        Raises Unreadable, for anything above `READ_LIMIT` or whose first bytes are no image before the
-        rest is read.
+        Raises Unreadable, for anything above `READ_LIMIT` or whose first bytes are not of the source's
+        kind, before the rest is read.
         """
 
 

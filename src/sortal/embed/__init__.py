@@ -1,8 +1,9 @@
 """Items in, vectors out: encoders, and how one is run over a pile."""
 
-from sortal.embed.choose import Outlook, named, outlook, shows_photographs
+from sortal.embed.choose import Outlook, named, outlook, shows_photographs, without_weights
 from sortal.embed.encoder import Encoder, rebuild
 from sortal.embed.hog import Hog
+from sortal.embed.mel import Mel
 from sortal.embed.network import NetworkEncoder, NetworkWish, network_wish, pretrained, recommended
 from sortal.embed.onnx import OnnxEncoder, Preprocess
 from sortal.embed.pixels import Pixels
@@ -11,6 +12,7 @@ from sortal.embed.run import Plan, embed, plan, refuse, vectors_of
 __all__ = [
     "Encoder",
     "Hog",
+    "Mel",
     "NetworkEncoder",
     "NetworkWish",
     "OnnxEncoder",
@@ -29,4 +31,5 @@ __all__ = [
     "refuse",
     "shows_photographs",
     "vectors_of",
+    "without_weights",
 ]

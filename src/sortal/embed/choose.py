@@ -5,21 +5,23 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 
-from sortal.data import Found, ImageInput, Source, decode_image, prepare
+from sortal.data import Found, Input, Kind, Source
 from sortal.embed.encoder import Encoder
 from sortal.embed.hog import Hog
+from sortal.embed.mel import Mel
 from sortal.embed.onnx import OnnxEncoder, Preprocess
 from sortal.embed.pixels import Pixels
 from sortal.errors import InputError, Unreadable
 from sortal.kernels import n_threads
 from sortal.published import PUBLISHED
 
-__all__ = ["Outlook", "named", "outlook", "shows_photographs"]
+__all__ = ["Outlook", "named", "outlook", "shows_photographs", "without_weights"]
 
-_OWN: dict[str, type[Hog] | type[Pixels]] = {"auto": Hog, "hog": Hog, "pixels": Pixels}
+_OWN: dict[str, type[Hog] | type[Pixels] | type[Mel]] = {"hog": Hog, "pixels": Pixels, "mel": Mel}
 SAMPLE = 12  # images looked at before a run: enough for a rate and a first impression
 
 
@@ -29,19 +31,25 @@ def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) ->
     Networks by name are `network_wish`'s. A file that is called like one of these is meant by `./hog`.
     """
     wish = os.fspath(wish)
-    own = _OWN.get(wish)
+    own = _OWN.get("hog" if wish == "auto" else wish)
     if own is None and (wish.lower().endswith(".onnx") or os.path.isfile(wish)):
         return OnnxEncoder(wish, preprocess)
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
     if own is not None:
         return own()
-    near = get_close_matches(wish.partition("=")[0].lower(), [*_OWN, *PUBLISHED], 3, 0.5)
+    near = get_close_matches(wish.partition("=")[0].lower(), ["auto", "self", *_OWN, *PUBLISHED], 3, 0.5)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise InputError(
-        "encoder must be auto, hog, pixels, self, the path of an ONNX file or of a model, or a network: "
-        f"{', '.join(PUBLISHED)}; or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
+        "encoder must be auto, hog, pixels or self (images), mel (sound), the path of an ONNX file or of a "
+        f"model, or a network: {', '.join(PUBLISHED)}; "
+        f"or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
     )
+
+
+def without_weights(kind: Kind) -> str:
+    """The name of the encoder that needs nothing but Sortal, for items of this kind."""
+    return {"image": "hog", "sound": "mel", "series": "minirocket", "text": "tfidf"}[kind]
 
 
 @dataclass(frozen=True)
@@ -53,19 +61,19 @@ class Outlook:
 
 
 def outlook(source: Source, todo: Sequence[Found], encoder: Encoder) -> Outlook:
-    """Read and embed up to 12 images spread over `todo`, and draw them out to all of it."""
+    """Read and embed up to 12 items spread over `todo`, and draw them out to all of it."""
     start = time.perf_counter()
-    images = list(_sampled(source, todo, encoder.input))
+    items = list(_sampled(source, todo, encoder.input))
     read_s = time.perf_counter() - start
-    if not images:
+    if not items:
         return Outlook(None, False)
-    batch = np.stack(images)
+    batch = encoder.input.stack(items)
     start = time.perf_counter()
     encoder.embed(batch)
     embed_s = time.perf_counter() - start
     # Both want the same cores: reading is timed on one of them, the network on all.
-    seconds = (read_s / n_threads() + embed_s) / len(images) * len(todo)
-    return Outlook(seconds, look_like_photographs(batch))
+    seconds = (read_s / n_threads() + embed_s) / len(items) * len(todo)
+    return Outlook(seconds, encoder.input.kind == "image" and look_like_photographs(batch))
 
 
 def shows_photographs(source: Source) -> bool:
@@ -75,11 +83,11 @@ def shows_photographs(source: Source) -> bool:
     return bool(images) and look_like_photographs(np.stack(images))
 
 
-def _sampled(source: Source, found: Sequence[Found], want: ImageInput) -> Iterator[np.ndarray]:
-    """Up to 12 images spread over `found`, prepared; those that cannot be read are passed over."""
+def _sampled(source: Source, found: Sequence[Found], want: Input) -> Iterator[Any]:
+    """Up to 12 items spread over `found`, prepared; those that cannot be read are passed over."""
     for entry in found[:: max(1, len(found) // SAMPLE)][:SAMPLE]:
         try:
-            yield prepare(decode_image(source.read(entry.path), want.at_least), want)
+            yield want.read(source.read(entry.path))
         except Unreadable:
             continue
 

@@ -3,24 +3,28 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from sortal.arrays import Images, Vectors
-from sortal.data import ImageInput
+from sortal.arrays import Vectors
+from sortal.data import Input
 from sortal.errors import DataError
 
 __all__ = ["Encoder", "rebuild"]
 
 
 class Encoder(Protocol):
-    """Turns prepared images into vectors.
+    """Turns prepared items into vectors.
 
-    The same images give the same bits; rows do not depend on their neighbours in the batch.
+    The same items give the same bits; rows do not depend on their neighbours in the batch.
     """
 
     name: str  # as a person would call it
     digest: str  # SHA-256 of the weights, or name and version where there are none
     dim: int  # numbers in a vector
-    input: ImageInput  # how it wants its images prepared
-    batch: int  # images to hand over at once
+    batch: int  # items to hand over at once
+
+    @property
+    def input(self) -> Input:
+        """How it wants its items prepared, and of which kind they are."""
+        ...
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -32,8 +36,8 @@ class Encoder(Protocol):
         """The file that holds the weights, or None where there are none."""
         ...
 
-    def embed(self, images: Images) -> Vectors:
-        """b images of the size of `input` -> b x dim, float32."""
+    def embed(self, items: Any, /) -> Vectors:
+        """b items, stacked by `input` -> b x dim, float32."""
         ...
 
 
@@ -43,6 +47,7 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     The kinds are a fixed list: a spec may come from a stranger's model and names no code.
     """
     from sortal.embed.hog import Hog
+    from sortal.embed.mel import Mel
     from sortal.embed.network import NetworkEncoder
     from sortal.embed.onnx import OnnxEncoder, Preprocess
     from sortal.embed.pixels import Pixels
@@ -53,6 +58,8 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
         return Hog()
     if kind == "pixels":
         return Pixels()
+    if kind == "mel":
+        return Mel()
     if kind == "onnx" and weights is not None:
         return OnnxEncoder(
             weights, Preprocess.from_json(spec.get("preprocess", {}), where="the stored encoder")
@@ -62,6 +69,6 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     if kind == "self" and weights is not None:
         return SelfTaught(weights, spec)
     raise DataError(
-        f"the encoder must be one of hog, pixels, onnx, network, self (with a file); got {str(kind)[:40]!r}: "
-        "it was made by a newer Sortal, or the description is damaged."
+        "the encoder must be one of hog, pixels, mel, onnx, network or self (with its file); "
+        f"got {str(kind)[:40]!r}: it was made by a newer Sortal, or the description is damaged."
     )

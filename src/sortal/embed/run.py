@@ -13,11 +13,12 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from sortal.arrays import Vectors
-from sortal.data import TRANSIENT_KINDS, Found, Refused, Source, decode_image, prepare
+from sortal.data import TRANSIENT_KINDS, Found, Refused, Source
 from sortal.embed.encoder import Encoder
 from sortal.errors import Unreadable
 from sortal.interrupt import held_interrupt
@@ -122,12 +123,12 @@ def vectors_of(
 
 @dataclass(frozen=True)
 class _Loaded:
-    """One file, read: its content's digest, and its pixels unless a vector of it is there already."""
+    """One item, read: its content's digest, and itself prepared unless a vector of it is there already."""
 
     entry: Found
     digest: bytes
     n_bytes: int
-    pixels: np.ndarray | None
+    prepared: Any
 
 
 class _Loader:
@@ -140,10 +141,8 @@ class _Loader:
         try:
             content = self.source.read(entry.path)
             digest = hashlib.sha256(content).digest()
-            pixels = None
-            if not self.has_vector(digest):
-                pixels = prepare(decode_image(content, self.want.at_least), self.want)
-            return _Loaded(entry, digest, len(content), pixels)
+            prepared = None if self.has_vector(digest) else self.want.read(content)
+            return _Loaded(entry, digest, len(content), prepared)
         except Unreadable as e:
             return Refused(entry.path, e.kind, str(e), entry.stamp)
 
@@ -153,7 +152,7 @@ def _embed_chunk(chunk: list[_Loaded | Refused], encoder: Encoder, writer: "_Wri
     for one in chunk:
         if isinstance(one, Refused):
             writer.refuse(one)
-        elif one.pixels is not None and not writer.holds(one.digest):
+        elif one.prepared is not None and not writer.holds(one.digest):
             fresh.setdefault(one.digest, one)
     vectors, good = _vectors(list(fresh.values()), encoder)
     failed = {digest for digest, fine in zip(fresh, good) if not fine}
@@ -172,7 +171,7 @@ def _vectors(loaded: list[_Loaded], encoder: Encoder) -> tuple[Vectors, np.ndarr
     """A row for each, and which of the rows are finite."""
     if not loaded:
         return np.empty((0, encoder.dim), np.float32), np.zeros(0, np.bool_)
-    vectors = encoder.embed(np.stack([one.pixels for one in loaded if one.pixels is not None]))
+    vectors = encoder.embed(encoder.input.stack([one.prepared for one in loaded]))
     return vectors, np.isfinite(vectors).all(axis=1)
 
 

@@ -6,6 +6,7 @@ the store or of encoders. Items are positions, 0..n-1 in the pile's fixed order.
 
 from sortal.explore.gallery import gallery
 from sortal.explore.groups import GroupShape, describe
+from sortal.explore.keywords import keywords
 from sortal.explore.map import MapView, project
 from sortal.explore.names import Conflict, GroupName, agreement, name_groups
 from sortal.explore.neighbors import Neighbor, Outlier, nearest, outliers
@@ -37,6 +38,7 @@ __all__ = [
     "command_to_name",
     "describe",
     "gallery",
+    "keywords",
     "name_groups",
     "nearest",
     "outliers",

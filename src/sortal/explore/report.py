@@ -82,6 +82,11 @@ class Report:
     map: MapView | None = None
     #: JPEG bytes by position; whatever is missing shows as an empty tile
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    #: what texts begin with, and sounds as WAV, by position
+    texts: Mapping[int, str] = field(default_factory=dict)
+    sounds: Mapping[int, bytes] = field(default_factory=dict)
+    #: by group number: the words that set its texts apart
+    keywords: Mapping[int, str] = field(default_factory=dict)
     outliers: Sequence[Outlier] = ()
     quarantine: Sequence[Refusal] = ()
     facts: Sequence[Fact] = ()
@@ -140,7 +145,9 @@ def page_data(report: Report) -> dict[str, Any]:
             "refused": len(report.quarantine),
         },
         "groups": [
-            as_json(shape) | _naming(named[shape.number], report.pile)
+            as_json(shape)
+            | _naming(named[shape.number], report.pile)
+            | {"keywords": shorten(report.keywords.get(shape.number, ""))}
             for shape in sorted(report.groups, key=lambda g: g.number)
         ],
         "items": {
@@ -156,11 +163,9 @@ def page_data(report: Report) -> dict[str, Any]:
         "facts": as_json(tuple(report.facts)),
         "candidates": None if report.candidates is None else as_json(report.candidates),
         "agreement": None if report.agreement is None else as_json(report.agreement),
-        "thumbnails": {
-            str(p): base64.b64encode(report.thumbnails[p]).decode("ascii")
-            for p in shown
-            if p in report.thumbnails
-        },
+        "thumbnails": _in_base64(report.thumbnails, shown),
+        "sounds": _in_base64(report.sounds, shown),
+        "texts": {str(p): shorten(report.texts[p]) for p in shown if p in report.texts},
     }
 
 
@@ -203,6 +208,10 @@ def _positions_shown(report: Report) -> list[int]:
     if report.map is not None:
         shown.update(report.map.positions.tolist())
     return sorted(shown)
+
+
+def _in_base64(found: Mapping[int, bytes], shown: Sequence[int]) -> dict[str, str]:
+    return {str(p): base64.b64encode(found[p]).decode("ascii") for p in shown if p in found}
 
 
 def _naming(group: GroupName, pile: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+from sortal.data import Reading
 from sortal.store.records import EncoderRow, Grouping, QuarantineRow, RunRow, SourceRow
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "grouping",
     "json_object",
     "quarantine_row",
+    "reading",
     "run_row",
     "source_row",
 ]
@@ -70,6 +72,10 @@ def grouping(
         if not all(isinstance(row[measure], int | float) for measure in _MEASURES):
             raise ValueError("a measure is no number")
     return Grouping(id, encoder, method, made, seed, found, created, run)
+
+
+def reading(key: str, value: str) -> Reading:
+    return Reading.from_json(json_object(value))
 
 
 def current_grouping(key: str, value: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sortal.data import Reading
 from sortal.errors import StoreError
 from sortal.store import makers
 from sortal.store.catalogue import Catalogue, now, to_json
@@ -208,6 +209,15 @@ class Store:
 
     def sources(self) -> list[SourceRow]:
         return self._catalogue.records("sources", makers.source_row, "ORDER BY id")
+
+    def reading(self) -> Reading:
+        """The kind of the items and how files become items; images where nothing was kept."""
+        found = self._catalogue.records("meta", makers.reading, "WHERE key = 'reading'")
+        return found[0] if found else Reading()
+
+    def keep_reading(self, reading: Reading) -> None:
+        with self._catalogue.transaction():
+            self._catalogue.insert("meta", ("reading", to_json(reading.as_json())), replace=True)
 
     def files(self, source_id: int) -> dict[str, FileRow]:
         """What the last look at this source saw: path -> stamp and item."""

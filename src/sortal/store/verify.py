@@ -82,6 +82,7 @@ def _damaged_rows(catalogue: Catalogue, table: str) -> Iterator[Problem]:
 def _nonsense(catalogue: Catalogue) -> Iterator[Problem]:
     """Rows whose checksum is right and whose content is not what a pile holds."""
     catalogue.records("meta", makers.current_grouping, "WHERE key = 'grouping'")
+    catalogue.records("meta", makers.reading, "WHERE key = 'reading'")
     for table, make in _MAKERS.items():
         for row in catalogue.each(f"SELECT * FROM {table}"):  # noqa: S608
             if is_sound(table, row):

@@ -1,0 +1,261 @@
+"""Text files in any encoding: decoded, checked, and cut into lines, cells or sentences."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from sortal.data.kinds import Kind
+from sortal.data.shown import shown
+from sortal.errors import MissingExtra, Unreadable
+
+__all__ = ["LONGEST", "TextInput", "decode_text", "refuse_other_than_text", "text_pieces", "unpacked"]
+
+LONGEST = 1_000_000  # characters of one item: a long novel; more in one line is no text that a person wrote
+UNPACKED_LIMIT = 1 << 29
+
+# What one item is cut into: where it stands in its file, its text or why it has none, the name it is given.
+Piece = tuple[str, "str | Unreadable", str | None]
+
+_MARKS = [
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+]
+# Column names that say what they are, in the order of preference.
+TEXT_COLUMNS = ("text", "sentence", "content", "body", "message", "review", "comment")
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """How an encoder wants its texts: as str."""
+
+    kind: ClassVar[Kind] = "text"
+
+    def read(self, content: bytes) -> str:
+        return decode_text(content)[0]
+
+    def stack(self, items: Sequence[Any]) -> list[Any]:
+        return list(items)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def refuse_other_than_text(head: bytes) -> None:
+    """Raises Unreadable(kind="not a text") where `head` begins a file of another kind that is known."""
+    if head.startswith(tuple(mark for mark, _ in _MARKS)) or head.startswith(b"\x1f\x8b"):
+        return
+    from sortal.data.signature import image_format, kind_of_file
+
+    known = image_format(head) if not head.startswith(b"BM") else None  # "BM" begins words too
+    what = f"a {known} image" if known else kind_of_file(head)
+    if known or not what.startswith(("text", "a web page", "an SVG", "something unknown", "a program")):
+        raise Unreadable("not a text", f"looks like {what}")
+
+
+def decode_text(data: bytes) -> tuple[str, str]:
+    """The text and its encoding: by its mark, else UTF-8, else what charset-normalizer finds likeliest.
+
+    Raises Unreadable with the kind "not a text" (NULs), "too long", "encoding" or "empty" (white space).
+    """
+    text, encoding = _decoded(data)
+    return checked_text(text), encoding
+
+
+def checked_text(text: str) -> str:
+    """`text`, or Unreadable for what no text has."""
+    if (at := text.find("\0")) >= 0:
+        raise Unreadable("not a text", f"character {at + 1:,} is NUL, which no text has")
+    if len(text) > LONGEST:
+        raise Unreadable(
+            "too long", f"{len(text):,} characters; at most {LONGEST:,} are one item: cut it (by=line)"
+        )
+    if not text.strip():
+        raise Unreadable("empty", "nothing but white space")
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise Unreadable(
+            "lone surrogate",
+            f"character {e.start + 1:,} is half a surrogate pair (U+{ord(text[e.start]):04X})",
+        ) from None
+    return text
+
+
+def decode_text_file(data: bytes) -> str:
+    """A whole file of many items, decoded but not checked: its items are."""
+    return _decoded(data)[0]
+
+
+def _decoded(data: bytes) -> tuple[str, str]:
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding), encoding
+    except UnicodeDecodeError as e:
+        where = e
+    if b"\0" in data:
+        raise Unreadable("not a text", f"byte {data.index(0) + 1:,} is NUL, which no text has")
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError as e:
+        raise MissingExtra("Text that is not UTF-8", "text") from e
+    best = from_bytes(data[: 1 << 20]).best()
+    if best is not None:
+        try:
+            return data.decode(best.encoding), best.encoding
+        except UnicodeDecodeError:
+            pass
+    raise Unreadable(
+        "encoding", f"byte {where.start + 1:,} is no UTF-8, and no other encoding fits: save it as UTF-8"
+    )
+
+
+def text_pieces(path: str, data: bytes, column: str | None) -> tuple[Iterator[Piece], str]:
+    """The items of a text file and its encoding; one that cannot be cut raises Unreadable, at once or later.
+
+    `.csv`, `.tsv` and `.jsonl` give a column, `.conllu` sentences, everything else lines.
+    """
+    path = path.lower().removesuffix(".gz")
+    text, encoding = _decoded(data)
+    if path.endswith((".csv", ".tsv")):
+        return _cells(text, column, "\t" if path.endswith(".tsv") else ","), encoding
+    if path.endswith(".jsonl"):
+        return _records(text, column), encoding
+    if path.endswith(".conllu"):
+        return _sentences(text), encoding
+    if column is not None:
+        raise Unreadable("no column", "a column is for CSV and JSONL; this file has lines")
+    return _lines(text), encoding
+
+
+def unpacked(data: bytes) -> bytes:
+    """`data`, unzipped where it is gzip. Raises Unreadable."""
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            found = file.read(UNPACKED_LIMIT + 1)
+    except (OSError, EOFError, ValueError) as e:
+        raise Unreadable("broken", f"the gzip is damaged: {shown(str(e))}") from e
+    if len(found) > UNPACKED_LIMIT:
+        raise Unreadable("too large", f"unpacks to more than {UNPACKED_LIMIT >> 20} MiB; split it")
+    return found
+
+
+def checked_piece(text: str) -> "str | Unreadable":
+    try:
+        return checked_text(text)
+    except Unreadable as e:
+        return e
+
+
+def _lines(text: str) -> Iterator[Piece]:
+    """Not `splitlines`: U+2028 and form feeds stand inside lines. Empty lines are passed over."""
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        if line.strip():
+            yield str(number), checked_piece(line.strip()), None
+
+
+def _records(text: str, column: str | None) -> Iterator[Piece]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as e:
+            yield str(number), Unreadable("broken", f"line {number:,} is no JSON: {shown(str(e))}"), None
+            continue
+        yield str(number), *_chosen(record, column, f"line {number:,}")
+
+
+def _chosen(record: Any, column: str | None, where: str) -> tuple["str | Unreadable", str | None]:
+    if isinstance(record, str) and column is None:
+        return checked_piece(record), None
+    if not isinstance(record, dict):
+        return Unreadable(
+            "broken", f"{where} must be an object or a text; it is {type(record).__name__}"
+        ), None
+    key = column or next((name for name in TEXT_COLUMNS if name in record), None)
+    if key is None or not isinstance(record.get(key), str):
+        keys = shown(", ".join(map(str, record))) or "none"
+        return Unreadable("no column", f"{where}: no text under {key or 'text'!r}; its keys: {keys}"), None
+    name = record.get("name")
+    return checked_piece(record[key]), name if isinstance(name, str) and key != "name" else None
+
+
+def _cells(text: str, column: str | None, delimiter: str) -> Iterator[Piece]:
+    """The first row is a header; a row of another width raises, with its line: no column can be trusted."""
+    csv.field_size_limit(1 << 27)  # a cell of 50 MB is refused as too long, not as a broken file
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        header = next(reader, [])
+        at = _column(header, column)
+        name_at = header.index("name") if "name" in header and header.index("name") != at else None
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) != len(header):
+                raise Unreadable(
+                    "rows differ", f"line {reader.line_num:,} has {len(row)} cells, the header {len(header)}"
+                )
+            yield (
+                str(reader.line_num),
+                checked_piece(row[at]),
+                row[name_at].strip() or None if name_at is not None else None,
+            )
+    except csv.Error as e:
+        raise Unreadable("broken", f"line {reader.line_num:,} is no CSV: {shown(str(e))}") from e
+
+
+def _column(header: Sequence[str], column: str | None) -> int:
+    wanted = (column,) if column is not None else TEXT_COLUMNS
+    found = next((name for name in wanted if name in header), None)
+    if found is not None:
+        return list(header).index(found)
+    if column is None and len(header) == 1:
+        return 0
+    columns = shown(", ".join(header)) or "none"
+    raise Unreadable(
+        "no column", f"no column {column or 'text'!r}; there are {columns}: say which (column=NAME)"
+    )
+
+
+def _sentences(text: str) -> Iterator[Piece]:
+    """CoNLL-U: the line `# text = ` of each sentence, else its word forms (multiword tokens whole)."""
+    for number, block in enumerate(_blocks(text), 1):
+        said = next((line[8:] for line in block if line.startswith("# text =")), None)
+        yield (
+            str(number),
+            checked_piece((said if said is not None else " ".join(_forms(block))).strip()),
+            None,
+        )
+
+
+def _blocks(text: str) -> Iterator[list[str]]:
+    block: list[str] = []
+    for line in [*text.replace("\r\n", "\n").split("\n"), ""]:
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+
+
+def _forms(block: list[str]) -> Iterator[str]:
+    covered = 0  # words inside a multiword token are not said again
+    for line in block:
+        cells = line.split("\t")
+        if line.startswith("#") or len(cells) < 2 or "." in cells[0]:
+            continue
+        first, dash, last = cells[0].partition("-")
+        if dash:
+            covered = int(last) if last.isdigit() else 0
+        elif first.isdigit() and int(first) <= covered:
+            continue
+        yield cells[1]

@@ -1,0 +1,70 @@
+"""The journey with sounds, series and texts: what images go through, they go through."""
+
+import pytest
+
+import sortal
+from sortal.errors import InputError
+
+from ..data.sounds import patched_wav, tone_wav, write_tones
+
+sound = pytest.importorskip("soundfile", reason="needs the extra sound")
+pytest.importorskip("soxr", reason="needs the extra sound")
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory):
+    return write_tones(tmp_path_factory.mktemp("sound") / "tones")
+
+
+def test_sounds_from_folder_to_names(tones, tmp_path):
+    with sortal.organize(tones, tmp_path / "a.sortal", k=3, names_from="folders") as pile:
+        assert (pile.kind, pile.encoder.name, len(pile), len(pile.groups)) == ("sound", "mel", 36, 3)
+        assert sorted(group.name for group in pile.groups) == ["2000", "300", "900"]
+        assert all(group.called.share == 1 for group in pile.groups)
+        pile.train(tmp_path / "m.model")
+        pile.write_report(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("UklGR") == 36  # "RIFF" in base64: each of them can be played
+    model = sortal.load(tmp_path / "m.model")
+    found = model.predict(tones / "900")
+    assert {one.name for one in found.predictions} == {"900"}
+    with sortal.organize(tmp_path / "a.sortal") as again:
+        assert again.kind == "sound"
+
+
+def test_a_long_recording_becomes_pieces(tmp_path):
+    (tmp_path / "long.wav").write_bytes(tone_wav(440.7, 3.0))  # no two pieces of it are alike
+    with sortal.organize(tmp_path / "long.wav", k=1, read={"cut": 0.5}) as pile:
+        assert [path.rpartition("/")[2] for path in pile.paths] == [
+            f"long.wav#{i / 2:.2f}s" for i in range(6)
+        ]
+        assert pile.thumbnails([0, 5]).keys() == {0, 5}
+    with pytest.raises(InputError, match=r"is read as sound, cut=0\.5, which stays"):
+        sortal.organize(tmp_path / "long.sortal", read={"cut": "silence"})
+
+
+def test_bad_sounds_go_to_quarantine(tmp_path):
+    for name in range(4):
+        (tmp_path / f"{name}.wav").write_bytes(tone_wav(300 + 100 * name))
+    (tmp_path / "lies.wav").write_bytes(patched_wav(data=99_999))
+    (tmp_path / "zero.wav").write_bytes(patched_wav(rate=0))
+    with sortal.organize(tmp_path, tmp_path.parent / "b.sortal", k=2) as pile:
+        assert len(pile) == 4
+        assert [row.kind for row in pile.quarantine] == ["truncated", "broken"]
+
+
+def test_a_mixed_folder_is_refused_with_counts_and_the_way_out(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.wav").write_bytes(tone_wav())
+        (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match=r"holds 3 sounds, 3 images|holds 3 images, 3 sounds") as caught:
+        sortal.organize(tmp_path)
+    assert "--kind" in str(caught.value)
+
+
+def test_an_encoder_of_another_kind_is_refused(tones, tmp_path):
+    with pytest.raises(InputError, match="must take sounds, which the pile holds; hog takes images"):
+        sortal.organize(tones, tmp_path / "a.sortal", encoder="hog")
+    with pytest.raises(InputError, match="the options of sound are cut, channels"):
+        sortal.organize(tones, tmp_path / "a.sortal", read={"by": "line"})
+    assert not (tmp_path / "a.sortal").exists()
