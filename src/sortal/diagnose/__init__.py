@@ -28,6 +28,7 @@ from sortal.diagnose.look import answers, depths, evidence, feature_maps, filter
 from sortal.diagnose.regularisation import Regularisation, regularisation
 from sortal.diagnose.study_data import StudyData, study_data
 from sortal.diagnose.watch import GradientNorms, gradient_norms
+from sortal.diagnose.window import WindowStudy, window_study
 
 __all__ = [
     "Degradation",
@@ -36,6 +37,7 @@ __all__ = [
     "GradientNorms",
     "Regularisation",
     "StudyData",
+    "WindowStudy",
     "answers",
     "check_dropout",
     "degradation",
@@ -49,5 +51,6 @@ __all__ = [
     "regularisation",
     "scaled_expected_loss",
     "study_data",
+    "window_study",
 ]
 del MissingExtra
