@@ -69,14 +69,14 @@ def test_look_refuses(sortal, photo, arguments, rule):
     assert rule in sortal("look", *arguments, "--out", "x.html").error()
 
 
-@pytest.mark.parametrize("name", ["degradation", "regularisation", "filters"])
+@pytest.mark.parametrize("name", ["degradation", "regularisation", "filters", "window"])
 def test_a_smoke_study(sortal, name, tmp_path):
     ran = sortal("study", name, "--smoke", "--into", "s", "--json")
     assert ran.code == 0, ran
     record = ran.json(f"study-{name}")
     assert record["page"] == "s/index.html"
     assert (tmp_path / "s" / "runs.csv").exists()
-    assert "images to learn from" in ran.err
+    assert "to learn from" in ran.err
 
 
 def test_study_refuses(sortal):
@@ -88,4 +88,4 @@ def test_study_refuses(sortal):
 
 
 def test_the_names_are_offered_in_the_help(sortal):
-    assert "degradation|regularisation|filters" in sortal("study", "--help").out
+    assert "degradation|regularisation|filters|window" in sortal("study", "--help").out

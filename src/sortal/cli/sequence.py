@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 NAMES = (  # those of sortal.train.sequence.recipes
     "names", "fsdd", "fsdd-cnn", "mnist-rows", "mnist-rows-rnn", "mnist-pixels", "mnist-pixels-rnn", "pos",
     "scan", "scan-plain", "scan-length", "scan-length-plain", "shakespeare", "shakespeare-rnn",
-    "shakespeare-gpu", "adding", "adding-rnn", "copying", "copying-rnn", "captions",
+    "shakespeare-gpu", "adding", "adding-rnn", "copying", "copying-rnn", "captions", "captions-signs",
+    "captions-folder",
 )  # fmt: skip
 
 
@@ -21,6 +22,7 @@ def sequence() -> None:
     \b
     sortal sequence train fsdd --data data/ --into runs/fsdd
     sortal sequence evaluate runs/fsdd --data data/
+    sortal sequence sample runs/shakespeare --start "ROMEO:" --temperature 0.8
     """
 
 
@@ -97,6 +99,88 @@ def evaluate(run: str, data: str | None, device: str, as_json: bool) -> None:
         click.echo(f"  {line}")
     for name, value in found.numbers.items():
         click.echo(f"{name}: {value:.6g}")
+
+
+@sequence.command()
+@click.argument("run", type=click.Path())
+@click.option("--start", default="\n", help="What the text begins with.  [default: a new line]")
+@click.option("--length", type=click.IntRange(1), default=400, show_default=True, help="Characters to write.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0: likeliest.")
+@click.option("--top-k", type=click.IntRange(1), help="Draw from so many of the likeliest only.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
+def sample(run: str, start: str, length: int, temperature: float, top_k: int | None, seed: int) -> None:
+    """Let a run of shakespeare write on."""
+    _need_nets()
+    from sortal.train.sequence.characters import sampled
+    from sortal.train.sequence.run import open_run
+
+    kept = open_run(run, "characters")
+    symbols = kept.symbols["characters"]
+    click.echo(sampled(kept.net, symbols, start, length, temperature=temperature, top_k=top_k, seed=seed))
+
+
+@sequence.command()
+@click.argument("run", type=click.Path())
+@click.argument("sentences", nargs=-1, required=True)
+def tag(run: str, sentences: tuple[str, ...]) -> None:
+    """Say the part of speech of each word, by a run of pos. Words and marks are parted by spaces.
+
+    \b
+    sortal sequence tag runs/pos "The old man the boats ."
+    """
+    _need_nets()
+    from sortal.train.sequence.run import open_run
+    from sortal.train.sequence.tagging import tagged
+
+    kept = open_run(run, "tagging")
+    for sentence in sentences:
+        words = tuple(sentence.split())
+        tags = tagged(kept.net, words, kept.symbols)
+        click.echo(" ".join(f"{word}/{one}" for word, one in zip(words, tags)))
+        _say_unknown(kept.symbols["words"].n_unknown([[word.lower() for word in words]]), len(words))
+
+
+@sequence.command()
+@click.argument("run", type=click.Path())
+@click.argument("commands", nargs=-1, required=True)
+@click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="1 writes greedily.")
+def translate(run: str, commands: tuple[str, ...], beam: int) -> None:
+    """Write the actions of commands, by a run of scan.
+
+    \b
+    sortal sequence translate runs/scan "jump twice and turn left"
+    """
+    _need_nets()
+    from sortal.train.sequence.commands import translated
+    from sortal.train.sequence.run import open_run
+
+    kept = open_run(run, "commands")
+    for command in commands:
+        words = tuple(command.split())
+        answer, n_unknown = translated(kept.net, words, kept.symbols, beam)
+        click.echo(" ".join(answer))
+        _say_unknown(n_unknown, len(words))
+
+
+@sequence.command()
+@click.argument("run", type=click.Path())
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option("--beam", type=click.IntRange(1), default=4, show_default=True, help="1 writes greedily.")
+def caption(run: str, images: tuple[str, ...], beam: int) -> None:
+    """Say what is on images, by a run of captions."""
+    _need_nets()
+    from sortal.data import shown
+    from sortal.train.sequence.captions import caption_files
+    from sortal.train.sequence.run import open_run
+
+    kept = open_run(run, "captions")
+    for path, words in zip(images, caption_files(kept.net, images, kept.symbols["words"], beam)):
+        click.echo(f"{shown(path)}: {' '.join(words)}")
+
+
+def _say_unknown(n: int, total: int) -> None:
+    if n:
+        click.echo(f"{n:,} of {total:,} words are not in the vocabulary: read as unknown", err=True)
 
 
 def print_outcome(found: "SequenceOutcome") -> None:

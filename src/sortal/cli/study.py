@@ -8,20 +8,26 @@ if TYPE_CHECKING:
     from sortal.diagnose.study_folder import Study
     from sortal.progress import Progress
 
-NAMES = ("degradation", "regularisation", "filters")
+NAMES = ("degradation", "regularisation", "filters", "window")
 SMOKE: dict[str, dict[str, Any]] = {
     "degradation": {"depths": (8, 14), "epochs": 2, "items": 200, "seeds": 1},
     "regularisation": {"epochs": 1, "items": 100, "seeds": 2},
     "filters": {"epochs": 1, "items": 100, "seeds": 2},
+    "window": {"epochs": 1, "items": 6_000, "seeds": 1},
 }
 
 
 @click.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.option(
-    "--data", type=click.Path(), help="Named images: train/ and test/, MNIST's files, or a folder of folders."
+    "--data", type=click.Path(),
+    help="Named images: train/ and test/, MNIST's files, or a folder of folders; for window a text.",
+)  # fmt: skip
+@click.option(
+    "--items",
+    type=click.IntRange(20),
+    help="Learn from at most so many images, or characters.  [default: all]",
 )
-@click.option("--items", type=click.IntRange(20), help="Learn from at most so many images.  [default: all]")
 @click.option("--epochs", type=click.IntRange(1), help="Another number of epochs.")
 @click.option("--depths", metavar="20,56", help="Layers of the networks; for degradation.")
 @click.option("--seeds", type=click.IntRange(1), help="Trainings of each kind; more make the verdict surer.")
@@ -38,7 +44,8 @@ def study(
     degradation: plain against residual networks of growing depth, by training error and gradient.
     regularisation: nothing, L2, dropout, both, by the gap between test and training error.
     filters: one size of filter against several side by side, at equal operations.
-    Without --data on scikit-learn's digits.
+    window: a feed-forward network on a fixed window against recurrent ones, on a text.
+    Without --data on scikit-learn's digits, or its descriptions of data sets.
 
     \b
     sortal study degradation
@@ -70,6 +77,8 @@ def study(
 
 
 def _run(name: str, data: str | None, asked: dict[str, Any], device: str, shown: "Progress") -> "Study":
+    if name == "window":
+        return _run_window(data, asked, device, shown)
     from sortal.diagnose.degradation import degradation
     from sortal.diagnose.filter_sizes import filter_sizes
     from sortal.diagnose.regularisation import SIZES, regularisation
@@ -85,6 +94,20 @@ def _run(name: str, data: str | None, asked: dict[str, Any], device: str, shown:
     run = {"degradation": degradation, "regularisation": regularisation, "filters": filter_sizes}[name]
     found: Study = run(images, **asked, device=device, progress=shown)  # type: ignore[operator]
     return found
+
+
+def _run_window(data: str | None, asked: dict[str, Any], device: str, shown: "Progress") -> "Study":
+    from sortal.data.lines import read_text
+    from sortal.diagnose.window import window_study
+    from sortal.train.sequence.stand_ins import text
+
+    whole = text() if data is None else read_text(data)
+    items = asked.pop("items", None)
+    # A tenth is held out.
+    whole = whole if items is None else whole[: items * 10 // 9]
+    shown.say(f"{len(whole) * 9 // 10:,} characters to learn from")
+    name = "scikit-learn's descriptions of its data sets" if data is None else data
+    return window_study(whole, name, **asked, device=device, progress=shown)
 
 
 def _depths(text: str | None) -> tuple[int, ...] | None:

@@ -81,7 +81,7 @@ def _relation(cell: int, other: int) -> tuple[str, ...]:
 
 
 def _article(thing: str) -> str:
-    return "an" if thing[0] in "aeiou" else "a"
+    return "an" if thing[0] in "aei" else "a"  # one says "a one"
 
 
 def _place(wanted: float, jitter: int, most: int, chance: np.random.Generator) -> int:

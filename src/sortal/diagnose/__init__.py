@@ -42,6 +42,7 @@ from sortal.diagnose.time.products import (
 )
 from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.watch import GradientNorms, gradient_norms
+from sortal.diagnose.window import WindowStudy, window_study
 
 __all__ = [
     "Activation",
@@ -58,6 +59,7 @@ __all__ = [
     "SingularValues",
     "Spectrum",
     "StudyData",
+    "WindowStudy",
     "answers",
     "bptt_terms",
     "check_dropout",
@@ -84,5 +86,6 @@ __all__ = [
     "spectrum",
     "stack_jacobians",
     "study_data",
+    "window_study",
 ]
 del MissingExtra

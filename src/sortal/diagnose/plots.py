@@ -8,9 +8,11 @@ from typing import Any
 from sortal.diagnose.degradation import Degradation
 from sortal.diagnose.filter_sizes import FilterSizes
 from sortal.diagnose.regularisation import WAYS, Regularisation
+from sortal.diagnose.window import WindowStudy
 from sortal.errors import MissingExtra
 
 __all__ = [
+    "bits_by_parameters",
     "check_plots",
     "errors_by_depth",
     "errors_by_epoch",
@@ -114,6 +116,24 @@ def errors_by_filters(study: FilterSizes) -> bytes:
             axes.plot([x] * len(dots), dots, "o", color="#1f1e1b", markersize=3)
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="wrong, %", ylim=(0, None))
+    axes.legend(frameon=False)
+    return _png(figure)
+
+
+def bits_by_parameters(study: WindowStudy) -> bytes:
+    """Bits a symbol of held-out text by parameters: windows as a line, recurrent networks as points."""
+    figure, axes = _figure(1, 1)
+    line = [name for name in study.networks if study.of(name)[0].window]
+    at = [study.of(name)[0].parameters for name in line]
+    bits = [study.mean("test_bits", name)[0] for name in line]
+    axes.plot(at, bits, color=PLAIN, marker="o", label="windows")
+    for name, x, y in zip(line, at, bits):
+        axes.annotate(str(study.of(name)[0].window), (x, y), (4, 4), textcoords="offset points")
+    for name, color in zip([name for name in study.networks if name not in line], (OF_WAY["none"], RESIDUAL)):
+        mean, half = study.mean("test_bits", name)
+        width = _width(half) / 100
+        axes.errorbar([study.of(name)[0].parameters], [mean], [width], marker="s", color=color, label=name)
+    axes.set(xlabel="parameters", ylabel="bits a symbol", xscale="log")
     axes.legend(frameon=False)
     return _png(figure)
 

@@ -21,16 +21,18 @@ from sortal.diagnose.degradation import Degradation
 from sortal.diagnose.filter_sizes import FilterSizes
 from sortal.diagnose.page import Picture, Section, Table, page
 from sortal.diagnose.regularisation import WAYS, Regularisation
+from sortal.diagnose.window import FARTHEST, WindowStudy
 from sortal.errors import StoreError
 from sortal.whole import write_whole
 
 __all__ = ["Study", "made_folder", "study_record", "write_study"]
 
-Study = Degradation | Regularisation | FilterSizes
+Study = Degradation | Regularisation | FilterSizes | WindowStudy
 TITLES = {
     Degradation: "Do deeper networks learn worse?",
     Regularisation: "What keeps test error near training error?",
     FilterSizes: "One size of filter, or several?",
+    WindowStudy: "A window, or a memory?",
 }
 
 
@@ -70,6 +72,8 @@ def write_study(folder: str | os.PathLike[str], study: Study) -> Path:
 def _sections(study: Study) -> tuple[Section, ...]:
     if isinstance(study, Degradation):
         return _of_degradation(study)
+    if isinstance(study, WindowStudy):
+        return _of_window(study)
     return _of_regularisation(study) if isinstance(study, Regularisation) else _of_filters(study)
 
 
@@ -172,12 +176,34 @@ def _of_filters(study: FilterSizes) -> tuple[Section, ...]:
     return Section("Errors", text, (drawn,)), Section("Cost and error", table=Table(columns, tuple(rows)))
 
 
+def _of_window(study: WindowStudy) -> tuple[Section, ...]:
+    rows = []
+    for name in study.networks:
+        one, (mean, half) = study.of(name)[0], study.mean("test_bits", name)
+        wrong, _ = study.mean("test_error", name)
+        spread = f" ± {half:.3f}" if math.isfinite(half) else ""
+        far = f"{one.reach} back" + (" and more" if one.reach == FARTHEST else "")
+        rows.append((
+            name, f"{one.parameters:,}", f"{one.first_weights:,}", far, f"{mean:.3f}{spread}", f"{wrong:.2%}",
+        ))  # fmt: skip
+    columns = ("network", "parameters", "of them reading", "sees", "bits a symbol", "wrong")
+    drawn = Picture(
+        "bits.png", plots.bits_by_parameters(study),
+        "Bits a symbol of text held out; numbers at the points are windows, bars 95 % intervals.", 440,
+    )  # fmt: skip
+    text = ("Sees: how many symbols back a change still changed the network's answer, by trying.",)
+    return Section("Bits", pictures=(drawn,)), Section(
+        "All networks", text, table=Table(columns, tuple(rows))
+    )
+
+
 def _facts(study: Study) -> list[tuple[str, str]]:
     plan = study.plan
     rule = f"rate {plan.peak_lr:g} ({plan.schedule}), momentum {plan.momentum:g}"
+    items, how = ("characters", "AdamW") if isinstance(study, WindowStudy) else ("images", "SGD")
     facts = [
-        ("images", f"{study.data}; {study.n_test:,} to be judged by"),
-        ("training", f"{plan.epochs} epochs, batches of {study.batch_size}, SGD, {rule}"),
+        (items, f"{study.data}; {study.n_test:,} to be judged by"),
+        ("training", f"{plan.epochs} epochs, batches of {study.batch_size}, {how}, {rule}"),
         ("networks trained", f"{len(study.runs)}"),
         ("cost", f"{sum(run.cpu_s for run in study.runs):,.0f} CPU-seconds"),
         ("device", study.device),
@@ -188,7 +214,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
             f"in use; {study.steps:,} steps whatever the number of images",
         ))  # fmt: skip
     else:
-        facts.insert(1, ("learned from", f"{study.n_train:,} images, no augmentation"))
+        facts.insert(1, ("learned from", f"{study.n_train:,} {items}, no augmentation"))
     return facts
 
 

@@ -1,7 +1,7 @@
 """A small convolutional network on a picture of sound, beside recurrent ones.
 
 Three convolutions of 3 x 3 with batch norm, each followed by a maximum over 2 x 2, then the mean over what is
-left of time and pitch. Where a clip has ended, its map counts in no mean.
+left of time and pitch. What pads a clip changes nothing.
 """
 
 import itertools
@@ -33,15 +33,15 @@ class MelCNN(nn.Module):
             self.head = nn.Linear(4 * width, answers)
 
     def embed(self, inputs: Tensor, lengths: Tensor | None = None) -> Float[Tensor, "B d"]:
-        x = inputs[:, None]
+        x, left = inputs[:, None], torch.full((len(inputs),), inputs.shape[1]) if lengths is None else lengths
+        left = left.to(inputs.device)
         for layer in self.convolutions:
-            x = max_pool2d(relu(layer(x)), 2, ceil_mode=True)
-        by_time = x.mean(3)
-        if lengths is None:
-            return by_time.mean(2)
-        left = (lengths + 7) // 8
-        here = torch.arange(by_time.shape[2], device=x.device) < left[:, None]
-        mean: Tensor = (by_time * here[:, None]).sum(2) / left.clamp(min=1)[:, None]
+            x = relu(layer(x))
+            # Behind a clip's end there are zeros for the next layer, as if the picture ended there.
+            here = torch.arange(x.shape[2], device=x.device) < left[:, None]
+            x = max_pool2d(x * here[:, None, :, None], 2, ceil_mode=True)
+            left = (left + 1) // 2
+        mean: Tensor = x.mean(3).sum(2) / left.clamp(min=1)[:, None]
         return mean
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Float[Tensor, "B k"]:

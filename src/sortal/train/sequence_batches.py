@@ -12,7 +12,7 @@ from sortal.tasks import Batch
 
 __all__ = ["SequenceBatches", "TextBatches"]
 
-_POOL = 64  # batches whose sequences are sorted together: more leave less padding and less to chance
+_POOL = 128  # batches whose sequences are sorted together: more leave less padding and less to chance
 MAX_STEPS = 4_000  # of one sequence: a GRU of 256 keeps some 10 kB a step for the way back, times the batch
 
 Columns = Mapping[str, Sequence[np.ndarray]]
@@ -22,7 +22,7 @@ class SequenceBatches:
     """Items of unequal length in batches; each column has an array an item, padded with 0.
 
     `lengths` are those of the first column. The order depends on (seed, epoch) alone: items are drawn into
-    pools of 64 batches, sorted by length there (the last column's first), cut into batches, and these are
+    pools of 128 batches, sorted by length there (the last column's first), cut into batches, and these are
     mixed again. `alter` changes a batch while learning, with a generator of its own. With `shuffled=False`
     the order is by length and the same in every epoch, to be judged.
 

@@ -1,6 +1,6 @@
 """Captions: of scenes that are drawn here, judged word by word, or of a folder of photographs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sortal.data import ImageInput, LabelledImages, decode_image, load_labelled, load_mnist
+from sortal.data import ImageInput, LabelledImages, decode_image, load_labelled, load_mnist, shown
 from sortal.data import prepare as fitted
 from sortal.data.captioned import Captioned, load_captions, words_of
 from sortal.data.scenes import DIGIT_NAMES, Scene, draw_scene, layouts
 from sortal.data.vocabulary import END, Vocabulary
+from sortal.errors import InputError, Unreadable
 from sortal.nets.captioner import Captioner
 from sortal.tasks import Batch, Write, beam_search, greedy
 from sortal.train.device import Device
@@ -22,7 +23,7 @@ from sortal.train.sequence.recipes import SequenceRecipe
 from sortal.train.sequence_batches import SequenceBatches
 from sortal.train.split import held_out_mask
 
-__all__ = ["SceneBatches", "bleu", "captioned", "prepare"]
+__all__ = ["SceneBatches", "bleu", "caption_files", "captioned", "prepare"]
 
 LONGEST = 20  # words that are written at most; of photographs 40
 BEAM = 4
@@ -135,11 +136,20 @@ def captioned(
     return [tuple(words.text([*one, END])) for one in found]
 
 
-def as_input(data: bytes, net: Captioner) -> Tensor:
-    """An image file as `net` wants it."""
-    pixels = fitted(decode_image(data), ImageInput((net.size, net.size)))
-    gray = pixels if net.in_channels == 3 else pixels.mean(2, keepdims=True).astype(np.uint8)
-    return _scaled(gray[None])
+def caption_files(
+    net: nn.Module, paths: Sequence[str], words: Vocabulary, beam: int = 1
+) -> list[tuple[str, ...]]:
+    """Words for each image file, squeezed into the network's size. `InputError` where one cannot be read."""
+    assert isinstance(net, Captioner)
+    images = []
+    for path in paths:
+        try:
+            pixels = fitted(decode_image(Path(path).read_bytes()), ImageInput((net.size, net.size)))
+        except (OSError, Unreadable) as e:
+            raise InputError(f"{shown(path)} must be an image; {e}.") from e
+        gray = pixels if net.in_channels == 3 else pixels.mean(2, keepdims=True).astype(np.uint8)
+        images.append(_scaled(gray[None]))
+    return captioned(net, torch.cat(images), words, beam, 2 * LONGEST)
 
 
 def _figures(

@@ -1,5 +1,6 @@
 """Commands to actions (SCAN): an answer counts as right only if all of it is."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -56,11 +57,12 @@ def prepare(recipe: SequenceRecipe, data: Path | None) -> Prepared:
 
 @torch.inference_mode()
 def translated(
-    net: Translator, words: tuple[str, ...], symbols: dict[str, Vocabulary], beam: int = 1
+    net: nn.Module, words: tuple[str, ...], symbols: Mapping[str, Vocabulary], beam: int = 1
 ) -> tuple[list[str], int]:
     """What the network writes for a command, and how many of its words it does not know."""
     if not words:
         raise InputError("a command must have a word; it is empty.")
+    assert isinstance(net, Translator)
     net.eval()
     state = net.read(torch.from_numpy(symbols["words"].numbers(words))[None])
     found = greedy(net, state, LONGEST)[0] if beam == 1 else beam_search(net, state, LONGEST, beam)[0][0]

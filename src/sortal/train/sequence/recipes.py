@@ -165,6 +165,20 @@ def captions() -> SequenceRecipe:
     )  # fmt: skip
 
 
+def captions_signs() -> SequenceRecipe:
+    """The same with photographs of hands that show digits, in colour."""
+    return replace(captions(), name="captions-signs", options={"images": "signs", "n_scenes": 6_000})
+
+
+def captions_folder() -> SequenceRecipe:
+    """Photographs with the caption file of Flickr8k or COCO, as they are published. For a GPU."""
+    return replace(
+        captions(), name="captions-folder", figure="bleu", goal=None,
+        net={"width": 256, "hidden": 512, "dropout": 0.4},
+        options={"images": "folder", "size": 128, "least": 5},
+    )  # fmt: skip
+
+
 def with_rnn(recipe: SequenceRecipe) -> SequenceRecipe:
     """The same with a plain recurrent layer, to stand beside the gated one."""
     return replace(recipe, name=f"{recipe.name}-rnn", net={**recipe.net, "cell": "RNN"}, goal=None)
@@ -213,4 +227,6 @@ RECIPES: Mapping[str, Callable[[], SequenceRecipe]] = {
     "copying": copying,
     "copying-rnn": lambda: with_rnn(copying()),
     "captions": captions,
+    "captions-signs": captions_signs,
+    "captions-folder": captions_folder,
 }

@@ -1,5 +1,6 @@
 """Parts of speech: a tag for each word, words that were never learned reported apart."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from sortal.data.conllu import Sentence, read_conllu
 from sortal.data.lines import plain_or_gzipped
 from sortal.data.vocabulary import UNKNOWN, Vocabulary
 from sortal.errors import InputError
-from sortal.nets.tagger import Tagger
 from sortal.tasks import Tag
 from sortal.train.device import Device
 from sortal.train.sequence import stand_ins
@@ -65,7 +65,7 @@ def prepare(recipe: SequenceRecipe, data: Path | None) -> Prepared:
 
 
 def columns_of(
-    words: tuple[str, ...], tags: tuple[str, ...] | None, symbols: dict[str, Vocabulary]
+    words: tuple[str, ...], tags: tuple[str, ...] | None, symbols: Mapping[str, Vocabulary]
 ) -> dict[str, np.ndarray]:
     """A sentence as numbers: words in lower case, spellings (T, letters) as they are, tags."""
     spellings = np.zeros((len(words), LONGEST_SPELLING), np.int64)
@@ -77,7 +77,7 @@ def columns_of(
 
 
 @torch.inference_mode()
-def tagged(net: Tagger, words: tuple[str, ...], symbols: dict[str, Vocabulary]) -> list[str]:
+def tagged(net: nn.Module, words: tuple[str, ...], symbols: Mapping[str, Vocabulary]) -> list[str]:
     """A tag for each word of one sentence."""
     if not words:
         raise InputError("a sentence must have a word to tag; it is empty.")
