@@ -41,6 +41,8 @@ from sortal.diagnose.time.products import (
     singular_values,
 )
 from sortal.diagnose.time.spectrum import Spectrum, spectrum
+from sortal.diagnose.verdict.conditions import Sign, Verdict
+from sortal.diagnose.verdict.examination import Examination, Lags, examine, lags_of
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
 __all__ = [
@@ -48,16 +50,20 @@ __all__ = [
     "BpttTerms",
     "Degradation",
     "DropoutCheck",
+    "Examination",
     "FilterSizes",
     "GRUForms",
     "Gate",
     "GradientNorms",
+    "Lags",
     "Layer",
     "Profile",
     "Regularisation",
+    "Sign",
     "SingularValues",
     "Spectrum",
     "StudyData",
+    "Verdict",
     "answers",
     "bptt_terms",
     "check_dropout",
@@ -65,6 +71,7 @@ __all__ = [
     "degradation",
     "depths",
     "evidence",
+    "examine",
     "expected_loss",
     "feature_maps",
     "filter_sizes",
@@ -74,6 +81,7 @@ __all__ = [
     "gru_forms",
     "horizon",
     "jacobians",
+    "lags_of",
     "layer_profile",
     "log_norms",
     "log_norms_by_lag",
