@@ -42,6 +42,7 @@ from sortal.diagnose.time.products import (
 )
 from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.verdict.conditions import Sign, Verdict
+from sortal.diagnose.verdict.cures import Trial, try_cures
 from sortal.diagnose.verdict.examination import Examination, Lags, examine, lags_of
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 
@@ -63,6 +64,7 @@ __all__ = [
     "SingularValues",
     "Spectrum",
     "StudyData",
+    "Trial",
     "Verdict",
     "answers",
     "bptt_terms",
@@ -92,5 +94,6 @@ __all__ = [
     "spectrum",
     "stack_jacobians",
     "study_data",
+    "try_cures",
 ]
 del MissingExtra
