@@ -41,6 +41,9 @@ from sortal.diagnose.time.products import (
     singular_values,
 )
 from sortal.diagnose.time.spectrum import Spectrum, spectrum
+from sortal.diagnose.verdict.conditions import Sign, Verdict
+from sortal.diagnose.verdict.cures import Trial, try_cures
+from sortal.diagnose.verdict.examination import Examination, Lags, examine, lags_of
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 from sortal.diagnose.window import WindowStudy, window_study
 
@@ -49,16 +52,21 @@ __all__ = [
     "BpttTerms",
     "Degradation",
     "DropoutCheck",
+    "Examination",
     "FilterSizes",
     "GRUForms",
     "Gate",
     "GradientNorms",
+    "Lags",
     "Layer",
     "Profile",
     "Regularisation",
+    "Sign",
     "SingularValues",
     "Spectrum",
     "StudyData",
+    "Trial",
+    "Verdict",
     "WindowStudy",
     "answers",
     "bptt_terms",
@@ -67,6 +75,7 @@ __all__ = [
     "degradation",
     "depths",
     "evidence",
+    "examine",
     "expected_loss",
     "feature_maps",
     "filter_sizes",
@@ -76,6 +85,7 @@ __all__ = [
     "gru_forms",
     "horizon",
     "jacobians",
+    "lags_of",
     "layer_profile",
     "log_norms",
     "log_norms_by_lag",
@@ -86,6 +96,7 @@ __all__ = [
     "spectrum",
     "stack_jacobians",
     "study_data",
+    "try_cures",
     "window_study",
 ]
 del MissingExtra

@@ -105,27 +105,34 @@ def lstm(sums, weight, across, bias, states, gates, scales, diagonal, slope):
 @compiled(fastmath={"contract"})
 @no_type_check
 def jacobians(scales, weight, diagonal, out):
-    """Each row is written once, from the first number to the last."""
+    """Each row is written once, eight rows of all steps before the next eight: their weights stay in cache.
+
+    Places are written out, since slices of them took three times as long as the arithmetic.
+    """
     n, rows, n_gates, hidden = scales.shape
     size = out.shape[2]
-    for t in range(n):
-        for r in range(rows):
-            s = scales[t, r]
-            for i in range(hidden):
-                row = out[t, r * hidden + i]
-                a, last = s[n_gates - 1, i], weight[(n_gates - 1) * hidden + i]
-                if n_gates == 1:
-                    for j in range(hidden):
-                        row[j] = a * last[j]
-                elif n_gates == 3:
-                    s0, s1, w0, w1 = s[0, i], s[1, i], weight[i], weight[hidden + i]
-                    for j in range(hidden):
-                        row[j] = s0 * w0[j] + s1 * w1[j] + a * last[j]
-                else:
-                    s0, s1, s2 = s[0, i], s[1, i], s[2, i]
-                    w0, w1, w2 = weight[i], weight[hidden + i], weight[2 * hidden + i]
-                    for j in range(hidden):
-                        row[j] = s0 * w0[j] + s1 * w1[j] + s2 * w2[j] + a * last[j]
-                for j in range(hidden, size):
-                    row[j] = 0
-                row[size - hidden + i] += diagonal[t, r, i]
+    nothing = np.zeros(
+        size - hidden, out.dtype
+    )  # a plain 0 becomes a call of memset a row: 160 ns each, 4 ms
+    for begin in range(0, hidden, 8):
+        for t in range(n):
+            for r in range(rows):
+                for i in range(begin, min(begin + 8, hidden)):
+                    to = r * hidden + i
+                    s0, i1, i2, i3 = scales[t, r, 0, i], hidden + i, 2 * hidden + i, 3 * hidden + i
+                    if n_gates == 1:
+                        for j in range(hidden):
+                            out[t, to, j] = s0 * weight[i, j]
+                    elif n_gates == 3:
+                        s1, s2 = scales[t, r, 1, i], scales[t, r, 2, i]
+                        for j in range(hidden):
+                            out[t, to, j] = s0 * weight[i, j] + s1 * weight[i1, j] + s2 * weight[i2, j]
+                    else:
+                        s1, s2, s3 = scales[t, r, 1, i], scales[t, r, 2, i], scales[t, r, 3, i]
+                        for j in range(hidden):
+                            out[t, to, j] = (s0 * weight[i, j] + s1 * weight[i1, j]) + (
+                                s2 * weight[i2, j] + s3 * weight[i3, j]
+                            )
+                    for j in range(size - hidden):
+                        out[t, to, hidden + j] = nothing[j] + nothing[j]
+                    out[t, to, size - hidden + i] += diagonal[t, r, i]

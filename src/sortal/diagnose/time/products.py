@@ -22,6 +22,7 @@ from sortal.kernels import one_blas_thread
 
 __all__ = [
     "SingularValues",
+    "chain_norms",
     "horizon",
     "log_norms",
     "log_norms_by_lag",
@@ -51,11 +52,14 @@ def log_norms_by_lag(rnn: nn.Module, inputs: Tensor, state: State | None = None)
     """
     layers = run_layers(rnn, inputs, state)
     with one_blas_thread():
-        found = [[[_lean(steps, item) for item in range(steps.batch)] for steps in ways] for ways in layers]
+        found = [
+            [[chain_norms(steps, item) for item in range(steps.batch)] for steps in ways] for ways in layers
+        ]
     return without_axes_of_one(np.array(found), 1)
 
 
-def _lean(steps: Steps, item: int) -> np.ndarray:
+def chain_norms(steps: Steps, item: int) -> np.ndarray:
+    """log |dS_T/dS_t| by lag of one item, (T + 1,), with one Jacobian held at a time."""
     size = steps.cell.state
     room = np.empty((size, size), steps.inputs.dtype)
 
@@ -133,7 +137,7 @@ def _factored(a: np.ndarray, sizes: np.ndarray, graded: np.ndarray) -> tuple[np.
         q, r = np.linalg.qr(a[:, order])
         logs = np.log(np.abs(r)) + sizes[order]
         new = logs.max(axis=1)
-        rows = np.sign(r) * np.exp(logs - np.where(np.isfinite(new), new, 0)[:, None])
+        rows = np.copysign(np.exp(logs - np.where(np.isfinite(new), new, 0)[:, None]), r)
     return q, new, rows @ graded[order]
 
 

@@ -1,0 +1,1 @@
+"""What ails a network's gradient, and what helps."""

@@ -1,0 +1,155 @@
+"""Verdicts: their words and limits by hand, and networks whose condition is known by construction."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sortal.diagnose import Profile, Sign, examine, lags_of
+from sortal.diagnose.depth.profile import Activation, Layer
+from sortal.diagnose.verdict.conditions import agreed, sign_in_depth, sign_of_growth
+from sortal.errors import InputError
+from sortal.tasks import Answer, Classify, Task
+
+
+def layer(name, signal, ratio=math.nan, finite=True):
+    return Layer(name, "Linear", 1.0, 1.0, ratio, signal, 0.0, 1.0, finite, False, False)
+
+
+def profile(*signals, idle=0.0, kind="relu", loss=1.0, **options):
+    layers = tuple(layer(f"l{i}", signal, **options) for i, signal in enumerate(signals))
+    return Profile(loss, layers, (Activation("act", kind, idle, 0.0, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("seen", "condition", "where"),
+    [
+        (profile(1e-2, 0.1, 1.0), "healthy", ""),
+        (profile(1e-5, 5e-4, 0.1, 1.0), "vanishing", "l1"),
+        (profile(0.0, 0.0, 0.0), "vanishing", "l0"),
+        (profile(1e5, 2e3, 1.0), "exploding", "l1"),
+        (profile(1.0, 1.0, ratio=0.2), "exploding", "l0"),
+        (profile(1e-9, 1.0, idle=0.6), "dead", "act"),
+        (profile(1e-9, 1.0, idle=0.6, kind="tanh"), "saturated", "act"),
+        (profile(1.0, 1.0, finite=False), "not finite", "l0"),
+        (profile(1.0, 1.0, loss=math.nan), "not finite", "the loss"),
+        (profile(1.0), "healthy", ""),
+    ],
+)
+def test_signs_in_depth(seen, condition, where):
+    sign = sign_in_depth(seen)
+    assert (sign.condition, sign.where) == (condition, where)
+
+
+def test_signs_through_time():
+    falling = [math.log(0.5) * lag for lag in range(20)]
+    assert sign_of_growth(falling, 0, relu=False).where == "lag 7"
+    assert (
+        sign_of_growth(falling[:8], 0, relu=False).condition == "healthy"
+    )  # .8 % after 7 steps: short, not lost
+    assert sign_of_growth([-one for one in falling], 0, relu=True).condition == "exploding"
+    assert sign_of_growth([0, -math.inf], 0, relu=True).value == 0
+    assert sign_of_growth(falling, 0.7, relu=True).condition == "dead"
+    assert sign_of_growth(falling, 0.7, relu=False).condition == "saturated"
+    assert sign_of_growth([0, math.nan], 0, relu=False).condition == "not finite"
+
+
+def test_most_batches_decide_and_the_graver_where_they_tie():
+    signs = [
+        Sign("healthy", "", 1, 0, ""),
+        Sign("vanishing", "l0", 1e-5, 1e-3, ""),
+        Sign("vanishing", "l0", 1e-4, 1e-3, ""),
+    ]
+    assert agreed("depth", signs).condition == "vanishing"
+    assert agreed("depth", signs).sure == "2 of 3 batches, 100 times past the limit"
+    assert agreed("depth", signs[:2]).condition == "vanishing"
+    assert agreed("depth", signs[:1]).sure == "1 of 1 batches"
+
+
+class Reads(nn.Module):
+    """A recurrent layer, its last state read."""
+
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn, self.head = rnn, nn.Linear(rnn.hidden_size, 3)
+
+    def forward(self, x):
+        out, _ = self.rnn(x)
+        return self.head(out[:, -1] if self.rnn.batch_first else out[-1])
+
+
+def batch(n_steps=50, first=False, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (6, n_steps, 2) if first else (n_steps, 6, 2)
+    return {"inputs": torch.randn(shape, generator=generator), "labels": torch.arange(6) % 3}
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(("radius", "condition"), [(0.5, "vanishing"), (1.0, "healthy"), (1.4, "exploding")])
+def test_a_recurrent_layer_by_its_radius(radius, condition, first):
+    torch.manual_seed(0)
+    rnn = nn.RNN(2, 16, batch_first=first)
+    nn.init.orthogonal_(rnn.weight_hh_l0)
+    with torch.no_grad():
+        rnn.weight_hh_l0.mul_(radius)
+        for name, weight in rnn.named_parameters():
+            if not name.startswith("weight_hh"):
+                weight.mul_(1e-9)
+    net = Reads(rnn)
+    found = examine(net, Classify(), [batch(first=first, seed=seed) for seed in range(3)])
+    assert [one.subject for one in found.verdicts] == ["depth", "rnn"]
+    assert found.verdicts[1].condition == condition
+    assert found.healthy == (condition == "healthy")
+    assert found.worst.condition == condition
+
+
+def test_the_gradient_by_state_is_that_of_autograd():
+    net = Reads(nn.GRU(2, 5, num_layers=2, bidirectional=True))
+    net.head = nn.Linear(10, 3)
+    given = batch(7)
+    given = {"inputs": given["inputs"][:, :4], "labels": given["labels"][:4]}
+    (lags,) = lags_of(net, lambda: Classify().loss(net, given).loss)
+    assert lags.gradient.shape == (4, 7)
+    assert lags.log_influence.shape == (4, 8)
+    out, _ = net.rnn(given["inputs"])
+    out.retain_grad()
+    nn.functional.cross_entropy(net.head(out[-1]), given["labels"]).backward()
+    # The last state of the forward direction of the last layer is read by nothing but the head.
+    assert lags.gradient[2, -1] == pytest.approx(float(out.grad[-1, :, :5].norm()), rel=1e-5)
+
+
+def test_nothing_moves():
+    net = Reads(nn.LSTM(2, 4, dropout=0.5, num_layers=2))
+    before, chance = {k: v.clone() for k, v in net.state_dict().items()}, torch.get_rng_state()
+    examine(net, Classify(), [batch()])
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert net.training
+    assert all(p.grad is None for p in net.parameters())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+class Mean(Task):
+    def loss(self, net, batch):
+        return Answer(net(batch["inputs"]).mean(), 1, torch.zeros(()))
+
+
+def test_half_precision_that_overflows_is_no_explosion():
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    with torch.no_grad():
+        net[0].weight.fill_(100.0)
+        net[1].weight.fill_(100.0)
+    net.half()
+    found = examine(net, Mean(), [{"inputs": torch.full((2, 4), 100.0).half()}])
+    assert found.worst.condition == "not finite"
+    assert "this is no explosion" in found.worst.sign.words
+    with torch.no_grad():
+        net[0].weight[0, 0] = math.nan
+    found = examine(net, Mean(), [{"inputs": torch.full((2, 4), 100.0).half()}])
+    assert "In float32 too" in found.worst.sign.words
+
+
+def test_no_batches_are_refused():
+    with pytest.raises(InputError, match="at least one"):
+        examine(nn.Linear(2, 2), Classify(), [])
