@@ -265,3 +265,38 @@ def test_integers_are_vectors_and_other_things_are_refused():
     assert np.array_equal(group(pixels, 5).labels, group(pixels.astype(float), 5).labels)
     with pytest.raises(InputError, match=r"vectors must hold numbers.*got float64 of shape \(4,\)"):
         group(np.zeros(4), 2)
+
+
+def two_views(n=240, seed=0):
+    """Four groups, of which one view sees the first bit and the other the second."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 4
+    corners = rng.normal(size=(2, 2, 20))
+    first, second = (
+        (corners[v, (truth >> v) & 1] + 0.3 * rng.normal(size=(n, 20))).astype(np.float32) for v in (0, 1)
+    )
+    return first, second, truth
+
+
+def test_views_together_find_what_neither_sees():
+    first, second, truth = two_views()
+    alone = [matched_accuracy(truth, shared_neighbor_clustering(view, 4).labels) for view in (first, second)]
+    together = shared_neighbor_clustering([first, second], 4)
+    assert max(alone) < 0.7
+    assert matched_accuracy(truth, together.labels) > 0.95
+    np.testing.assert_allclose(np.linalg.norm(together.points, axis=1), 1, atol=1e-5)  # float32 unit rows
+    one, two = (whitening(view) for whitening, view in zip(together.whitenings, (first, second)))
+    cosines = (one @ one.T + two @ two.T) / 2
+    np.testing.assert_allclose(together.points @ together.points.T, cosines, atol=1e-5)
+
+
+def test_one_view_in_a_list_is_the_view():
+    x, _ = blobs([60, 50, 40])
+    alone, listed = shared_neighbor_clustering(x, 3), shared_neighbor_clustering([x], 3)
+    assert np.array_equal(alone.labels, listed.labels)
+    assert np.array_equal(alone.points, listed.points)
+
+
+def test_views_of_other_items_are_refused():
+    with pytest.raises(InputError, match=r"as many rows as there are items; got \[20, 21\]"):
+        shared_neighbor_clustering([np.eye(20), np.eye(21)], 2)

@@ -7,7 +7,15 @@ import pytest
 from sklearn.cluster import DBSCAN, HDBSCAN, AgglomerativeClustering
 from sklearn.datasets import load_digits, make_blobs, make_circles
 
-from sortal.cluster import METHODS, compare, group_by, k_distances, takes_number
+from sortal.cluster import (
+    METHODS,
+    compare,
+    group_by,
+    k_distances,
+    shared_neighbor_clustering,
+    split_views,
+    takes_number,
+)
 from sortal.cluster.methods import sklearn_clusterer
 from sortal.errors import InputError
 from sortal.update import METHODS as NAMES
@@ -142,3 +150,18 @@ def test_kernel_method_solves_rings():
     x, truth = make_circles(300, factor=0.3, noise=0.03, random_state=0)
     found = group_by("kernel", x, 2, 0, {"gamma": 4.0})
     assert compare([truth.astype(np.int32), found.labels]).agreement[0, 1] == 1
+
+
+def test_views_side_by_side_are_grouped_by_all_of_them():
+    first, second = np.random.default_rng(0).normal(size=(2, 90, 12)).astype(np.float32)
+    second = second[:, :5]
+    joined = np.hstack([first, second])
+    assert [view.shape for view in split_views(joined, (12, 5))] == [(90, 12), (90, 5)]
+    assert split_views(joined, ())[0] is joined
+    found = group_by("graph", joined, 3, 0, {"n_neighbors": 7}, views=(12, 5))
+    expected = shared_neighbor_clustering([first, second], 3, n_neighbors=7)
+    assert np.array_equal(found.labels, expected.labels)
+    assert np.array_equal(found.points, expected.points)
+    assert np.array_equal(
+        group_by("kmeans", joined, 3, 0, views=(12, 5)).labels, group_by("kmeans", joined, 3, 0).labels
+    )

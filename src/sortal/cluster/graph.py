@@ -53,7 +53,7 @@ class SharedNeighborResult:
 
 
 def shared_neighbor_clustering(
-    vectors: Vectors | Sequence[Vectors],
+    vectors: Vectors | Sequence[np.ndarray],
     n_clusters: int | str,
     *,
     n_neighbors: int = 20,

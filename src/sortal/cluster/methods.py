@@ -70,7 +70,7 @@ def group_by(
     return Grouped(found.labels, points, found.evidence)
 
 
-def split_views(vectors: Vectors, views: Sequence[int]) -> list[Vectors]:
+def split_views(vectors: Vectors, views: Sequence[int]) -> list[np.ndarray]:
     """What stands side by side in `vectors`, `views` columns each and not copied; all of it for no views."""
     return np.split(vectors, np.cumsum(views)[:-1].astype(int), axis=1) if views else [vectors]
 
@@ -101,7 +101,7 @@ def found_by(
 # ---- ours
 
 
-def by_graph(vectors: Vectors | Sequence[Vectors], k: int | str, seed: int, **params: Any) -> Found:
+def by_graph(vectors: Vectors | Sequence[np.ndarray], k: int | str, seed: int, **params: Any) -> Found:
     """`shared_neighbor_clustering`; k may be "auto"."""
     _check_names("graph", ("n_neighbors", "n_components", "n_init", "exact_up_to"), params)
     found = shared_neighbor_clustering(vectors, k, seed=seed, **params)

@@ -21,6 +21,7 @@ from sortal.nets.alexnet import alexnet
 from sortal.nets.alexnet_two_group import alexnet_two_group
 from sortal.nets.builders import BUILDERS, builder
 from sortal.nets.captioner import Captioner
+from sortal.nets.contrastive import contrastive_net
 from sortal.nets.convolutional import fully_convolutional
 from sortal.nets.googlenet import googlenet, googlenet_paper
 from sortal.nets.gru import GRU
@@ -69,6 +70,7 @@ __all__ = [
     "alexnet",
     "alexnet_two_group",
     "builder",
+    "contrastive_net",
     "fully_convolutional",
     "googlenet",
     "googlenet_paper",

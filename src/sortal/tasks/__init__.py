@@ -1,6 +1,7 @@
 """What a network is asked: the loss it learns by and the figures it is judged by. Needs the extra `nets`."""
 
 from sortal.tasks.classify import Classify, class_weights
+from sortal.tasks.contrast import Contrast
 from sortal.tasks.decode import Writes, beam_search, greedy
 from sortal.tasks.language_model import LanguageModel, bits, sample
 from sortal.tasks.memory import Adding, Copying
@@ -14,6 +15,7 @@ __all__ = [
     "Answer",
     "Batch",
     "Classify",
+    "Contrast",
     "Copying",
     "LanguageModel",
     "SequenceClassify",

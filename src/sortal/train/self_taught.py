@@ -13,7 +13,7 @@ from sortal.arrays import Neighbors
 from sortal.errors import DataError
 from sortal.nets.contrastive import ContrastiveNet, contrastive_net
 from sortal.progress import Progress
-from sortal.tasks.contrast import Contrast
+from sortal.tasks import Contrast
 from sortal.train.augment import Augment
 from sortal.train.device import Device
 from sortal.train.loop import train
