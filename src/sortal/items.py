@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,23 +24,27 @@ def images_of(
     sources = _sources(store)
     files = {file.item: file for file in store.first_files(ids)}
 
-    def one(item: int) -> np.ndarray | Refused:
+    pixels = np.empty((len(ids), *size, 3), np.uint8)
+
+    def put(row: int, item: int) -> Refused | None:
         file = files.get(item)
         if file is None:
             return Refused("", "gone", f"item {item} has no file any more", None)
         try:
-            return _pixels(file, sources, want)
+            pixels[row] = _pixels(file, sources, want)
         except Unreadable as e:
             return Refused(file.path, e.kind, str(e), None)
+        return None
 
     with ThreadPoolExecutor(n_threads()) as pool:
-        found = list(pool.map(one, ids.tolist()))
-    rows = [row for row, one_found in enumerate(found) if not isinstance(one_found, Refused)]
-    refused = tuple(one_found for one_found in found if isinstance(one_found, Refused))
-    if not rows:
+        found = list(pool.map(put, range(len(ids)), ids.tolist()))
+    refused = tuple(one for one in found if one is not None)
+    if len(refused) == len(ids):
         raise InputError(f"the pile's files must be there to learn from pixels; {refused[0].reason}.")
-    pixels = np.stack([np.asarray(found[row]) for row in rows])
-    return LabelledImages(pixels, labels[rows], tuple(names), refused)
+    images = LabelledImages(pixels, labels, tuple(names))
+    if refused:
+        images = images.take(np.array([one is None for one in found]))
+    return replace(images, refused=refused)
 
 
 def _sources(store: Store) -> dict[int, Source]:

@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 
 from sortal import nets
 from sortal.arrays import Mask, Vectors
@@ -19,21 +18,29 @@ from sortal.embed.choose import look_like_photographs
 from sortal.embed.export import check_exporter, exported
 from sortal.errors import InputError
 from sortal.nets import Network
-from sortal.nets.checkpoint import read_checkpoint
 from sortal.progress import Progress
-from sortal.published import PUBLISHED
-from sortal.train import Augment, Head, Normalize, load_model, save_model, usual_augment
+from sortal.train import Augment, Head, Normalize, save_model, usual_augment
 from sortal.train.device import Device, choose_device
 from sortal.train.head import judged_head
-from sortal.train.labels import check_labels
+from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.model import check_target
-from sortal.train.network_model import NETWORK_FILE, load_network, network_bytes
+from sortal.train.network_model import NETWORK_FILE, network_bytes
+from sortal.train.pretrained import loaded, normalize_of, outline
 from sortal.train.split import held_out_mask
 from sortal.train.transfer import transfer
-from sortal.train.ways import Course, body_vectors, check_images, fine_tune, fit_head, from_scratch
+from sortal.train.ways import (
+    Course,
+    body_vectors,
+    check_images,
+    fine_tune,
+    fit_head,
+    from_scratch,
+    weights_digest,
+)
 
-__all__ = ["HOW", "Start", "augment_of", "learn", "loaded", "normalize_of"]
+__all__ = ["HOW", "Start", "augment_of", "learn"]
 
+KINDS = ("auto", "photographs", "glyphs")
 HOW = ("auto", "frozen", "fine-tune", "scratch")
 HELD_OUT = 0.2
 _WAY = {"frozen": "frozen", "fine-tuned": "fine-tune", "scratch": "scratch"}
@@ -49,6 +56,8 @@ class Start:
     epochs: int = 10
     kind: str = "auto"
     device: str = "auto"
+    batch_size: int = 32
+    peak_lr: float | None = None
 
     def checked(self) -> "Start":
         """`InputError` before anything is read."""
@@ -62,11 +71,13 @@ class Start:
             )
         if type(self.epochs) is not int or self.epochs < 1:
             raise InputError(f"epochs must be a whole number from 1; got {self.epochs!r}.")
+        if self.kind not in KINDS:
+            raise InputError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}.")
         return self
 
     def edge(self) -> int:
         """Of the images that the network was made for."""
-        return int(_outline(self.net).train_size)
+        return int(outline(self.net).train_size)
 
 
 def learn(
@@ -93,7 +104,10 @@ def learn(
     check_labels(images.labels[named], images.names[:n_names], held_out=True)
     held = held_out_mask(images.labels, HELD_OUT, seed)
     run = Path(f"{os.path.abspath(into)}.training")
-    net, training = _network(images.take(~held), start, where, seed, run, progress)
+    said = balancing_weights(images.labels[~held], images.names)[1]
+    if said and (start.how != "auto" or start.weights is None):  # else `transfer` says it
+        progress.say(said)
+    net, training, curve = _network(images.take(~held), start, where, seed, run, progress)
     with tempfile.TemporaryDirectory(prefix="sortal-") as work:
         encoder = _encoder(net, Path(work), images.pixels.shape[1:3], training["normalize"])
         encoder.name = start.net
@@ -102,8 +116,8 @@ def learn(
         weights.write_bytes(network_bytes(net))
         assert encoder.weights is not None
         extra = {"encoder.onnx": encoder.weights, NETWORK_FILE: weights}
-        if (run / "curve.csv").is_file():
-            extra["curve.csv"] = run / "curve.csv"
+        if curve:
+            extra["curve.csv"] = curve
         save_model(
             into, head,
             encoder={
@@ -122,36 +136,50 @@ def learn(
 
 def _network(
     images: LabelledImages, start: Start, where: Device, seed: int, run: Path, progress: Progress
-) -> tuple[Network, dict[str, Any]]:
-    """Trained, and how: way, epochs, weights it started from, normalisation."""
-    edge, n_classes = images.pixels.shape[1], len(images.names)
-    augment = augment_of(images, start.kind, edge, progress)
-    if start.weights is None:
-        course = Course(start.epochs, Normalize.of(images.pixels), augment)
-        body, way = None, "scratch"
+) -> tuple[Network, dict[str, Any], Path | None]:
+    """Trained; how: way, epochs, weights it started from, normalisation; its curve, where it has one."""
+    augment = Augment()
+    if start.how != "frozen":
+        augment = augment_of(images, start.kind, images.pixels.shape[1], progress)
+    body, way = None, "scratch"
+    if start.weights is None or start.how == "scratch":
+        normalize = Normalize.of(images.pixels)
     else:
-        course = Course(start.epochs, normalize_of(start.net, start.weights, progress), augment)
-        body = loaded(start.net, start.weights, progress, in_channels=3)
-        way = (
-            start.how if start.how != "auto" else _advised(images, body, start, course, where, run, progress)
-        )
+        body, way = _in_colour(loaded(start.net, start.weights, progress)), start.how
+        normalize = normalize_of(start.net, 3, start.weights, progress)
+    course = Course(start.epochs, normalize, augment, start.batch_size, start.peak_lr)
+    # A run that was stopped goes on with the weights it started from, never with those of another file.
+    start_from = "" if body is None else f"-{weights_digest(body)[:16]}"
+    if body is not None and way == "auto":
+        way = _advised(images, body, start, course, where, run / f"ways{start_from}", progress)
     made = {
         "how": way, "epochs": start.epochs if way != "frozen" else 0,
-        "weights": None if way == "scratch" else shown(os.path.basename(os.fspath(start.weights or ""))),
-        "normalize": course.normalize,
+        "weights": None if way == "scratch" else shown(Path(start.weights or "").name),
+        "normalize": normalize,
     }  # fmt: skip
-    loop: Mapping[str, Any] = {"device": where, "folder": run, "progress": progress}
+    folder = run / f"{way}{start_from}"
+    loop: Mapping[str, Any] = {"device": where, "folder": folder, "progress": progress}
     if body is None or way == "scratch":
-        net = nets.builder(start.net)(n_classes, in_channels=3, seed=seed)
+        net = nets.builder(start.net)(len(images.names), in_channels=3, seed=seed)
         check_images(images, net)
         from_scratch(net, images, course, seed, **loop)
-        return net.cpu().eval(), made
+        return net.cpu().eval(), made, folder / "curve.csv"
     check_images(images, body)
     progress.say("the head first, on the vectors of the body as it is")
-    fit_head(body, body_vectors(body, images, course.normalize, where), images.labels, seed)
-    if way == "fine-tune":
-        fine_tune(body, images, course, seed, **loop)
-    return body.cpu().eval(), made
+    fit_head(body, body_vectors(body, images, normalize, where), images.labels, seed)
+    if way == "frozen":
+        return body.cpu().eval(), made, None
+    fine_tune(body, images, course, seed, **loop)
+    return body.cpu().eval(), made, folder / "curve.csv"
+
+
+def _in_colour(body: Network) -> Network:
+    if body.in_channels != 3:
+        raise InputError(
+            f"weights must be of a network that sees 3 channels, as a pile's images have; these see "
+            f"{body.in_channels}. Leave them out, or take others."
+        )
+    return body
 
 
 def _advised(
@@ -168,7 +196,7 @@ def _advised(
     build = nets.builder(start.net)
     found = transfer(
         images, body, lambda seed: build(len(images.names), in_channels=3, seed=seed), course,
-        seeds=1, held_out=HELD_OUT, device=where, folder=run / "ways", progress=progress,
+        seeds=1, held_out=HELD_OUT, device=where, folder=run, progress=progress,
     )  # fmt: skip
     for line in found.verdict[:3]:
         progress.say(line)
@@ -201,52 +229,6 @@ def _vectors(encoder: OnnxEncoder, pixels: np.ndarray) -> Vectors:
     return np.concatenate([encoder.embed(pixels[i : i + encoder.batch]) for i in starts])
 
 
-def loaded(
-    net: str, weights: str | os.PathLike[str], progress: Progress, *, in_channels: int | None = None
-) -> Network:
-    """The network with all of its weights, its head too, for as many classes as they know.
-
-    `weights`: a file, a published name, or a model folder that `sortal train --net` made.
-    """
-    build, name = nets.builder(net), os.fspath(weights)
-    if os.path.isdir(name):
-        model = load_model(name)
-        if model.config["kind"] == "net" and model.config["builder"]["name"] != net:
-            raise InputError(f"{shown(name)} holds a {model.config['builder']['name']}; got net {net!r}.")
-        return load_network(model)
-    channels = {} if in_channels is None else {"in_channels": in_channels}
-    if name in PUBLISHED and not os.path.isfile(name):
-        body = build(PUBLISHED[name].num_classes, **channels, seed=0)
-        nets.weights.load(body, name, progress=progress)
-        return body.eval()
-    head = read_checkpoint(name).get(f"{_outline(net).head_name}.weight")
-    known = {} if head is None or not head.ndim else {"num_classes": len(head)}
-    body = build(**known, **channels, seed=0)
-    nets.weights.load(body, Path(name), progress=progress)
-    return body.eval()
-
-
-def _outline(net: str) -> Network:
-    """Without content: VGG-16 would take half a gigabyte to say its size."""
-    with torch.device("meta"):
-        return nets.builder(net)()
-
-
-def normalize_of(net: str, weights: str | os.PathLike[str], progress: Progress) -> Normalize:
-    """How these weights want their pixels: as published with them, else with the network."""
-    if os.path.isdir(weights):
-        wanted = load_model(weights).encoder["spec"]["preprocess"]
-        return Normalize(tuple(wanted["mean"]), tuple(wanted["std"]))
-    name = os.path.basename(os.fspath(weights))
-    known = [one for one in PUBLISHED.values() if name in (one.name, one.file)]
-    for one in known or [one for one in PUBLISHED.values() if one.network == net]:
-        if not known:
-            progress.say(f"nothing says how {shown(name)} wants its pixels: as {one.name}, then")
-        return Normalize(one.mean, one.std)
-    progress.say(f"nothing says how {shown(name)} wants its pixels: mean and deviation 0.5, then")
-    return Normalize((0.5,), (0.5,))
-
-
 def augment_of(images: LabelledImages, kind: str, edge: int, progress: Progress) -> Augment:
     """What is right for the kind; by colour where nobody says: what is grey may be writing."""
     colourful = look_like_photographs(images.pixels[:: 1 + len(images) // 200])
@@ -254,5 +236,4 @@ def augment_of(images: LabelledImages, kind: str, edge: int, progress: Progress)
         kind = "photographs" if colourful else "glyphs"
         does = "shifted, mirrored" if colourful else "shifted, turned, zoomed, never mirrored"
         progress.say(f"they look like {kind}: {does} in training (--kind says otherwise)")
-    found: Literal["photographs", "glyphs"] = "photographs" if kind == "photographs" else "glyphs"
-    return usual_augment(found, edge)
+    return usual_augment(kind, edge)

@@ -9,11 +9,12 @@ import numpy as np
 from sortal import nets
 from sortal.data import LabelledImages, load_labelled, shown
 from sortal.errors import InputError
-from sortal.learning import augment_of, loaded, normalize_of
+from sortal.learning import augment_of
 from sortal.pile import open as open_pile
 from sortal.progress import Progress, counted
 from sortal.store import is_pile
 from sortal.train.device import choose_device
+from sortal.train.pretrained import loaded, normalize_of
 from sortal.train.transfer import transfer
 from sortal.train.transfer_report import Transfer
 from sortal.train.ways import Course
@@ -33,6 +34,8 @@ def transfer_from(
     own_data: str | os.PathLike[str] | None = None,
     size: int | None = None,
     kind: str = "auto",
+    batch_size: int = 32,
+    peak_lr: float | None = None,
     device: str = "auto",
     into: str | os.PathLike[str] | None = None,
     progress: Progress = Progress(),  # noqa: B008 (has no state)
@@ -47,7 +50,8 @@ def transfer_from(
     body = loaded(net, weights, progress)
     edge = size or body.train_size
     body.check_size(edge, edge)
-    images = in_channels(named_images(data, edge, progress), body.in_channels)
+    colour = named_images(data, edge, progress)
+    augment, images = augment_of(colour, kind, edge, progress), in_channels(colour, body.in_channels)
     own = None
     if own_data is not None:
         own = in_channels(named_images(own_data, edge, progress), body.in_channels)
@@ -56,9 +60,11 @@ def transfer_from(
                 f"own data must hold the {body.num_classes} names that the network was trained on, in the "
                 f"order of its classes when sorted; {shown(str(own_data))} has {len(own.names)}."
             )
-    course = Course(epochs, normalize_of(net, weights, progress), augment_of(images, kind, edge, progress))
+    normalize = normalize_of(net, body.in_channels, weights, progress)
+    course = Course(epochs, normalize, augment, batch_size, peak_lr)
+    build = nets.builder(net)
     return transfer(
-        images, body, lambda seed: nets.builder(net)(len(images.names), seed=seed), course,
+        images, body, lambda seed: build(len(images.names), body.in_channels, seed=seed), course,
         per_class=per_class, seeds=seeds, held_out=held_out, own=own, device=where,
         folder=into or f"{Path(os.path.abspath(data)).stem}.transfer", progress=progress,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """sortal transfer, and sortal train --net"""
 
+import json
 import shutil
 import signal
 import time
@@ -60,9 +61,12 @@ def test_a_folder_side_by_side(sortal, data, tmp_path):
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
 
 
-def test_a_pile_with_names(sortal, data):
+def test_a_pile_with_names(sortal, data, tmp_path):
     weights = data / "resnet20.safetensors"
-    ran = sortal("transfer", data / "digits.sortal", "--weights", weights, *ASKED, "--seeds", "1", "--json")
+    more = ("--seeds", "1", "--batch-size", "16", "--peak-lr", "0.01", "--json")
+    ran = sortal("transfer", data / "digits.sortal", "--weights", weights, *ASKED, *more)
+    settings = json.loads((tmp_path / "digits.transfer" / "settings.json").read_text())
+    assert (settings["course"]["batch_size"], settings["course"]["peak_lr"]) == (16, 0.01)
     assert ran.json("transfer")["n_learn"] + ran.json("transfer")["n_test"] == 150
 
 

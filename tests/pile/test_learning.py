@@ -17,10 +17,11 @@ from .digits import write_digits
 pytest.importorskip("torch")
 
 from sortal import nets
-from sortal.learning import Start, loaded
+from sortal.learning import Start
 from sortal.train import load_model
 from sortal.train.manifest import manifest_text
 from sortal.train.network_model import load_network, network_bytes
+from sortal.train.pretrained import loaded, normalize_of
 from sortal.whole import sha256_of
 
 
@@ -68,6 +69,14 @@ def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
     assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()  # the exporter's 1e-4, through a head
 
 
+def test_a_look_at_it_says_the_names(trained):
+    from sortal.diagnose.subject import subject
+
+    root, _ = trained
+    found = subject("resnet20", next((root / "digits" / "3").iterdir()), root / "digits.model")
+    assert (found.called(3), found.called(9)) == ("class 3 (3)", "class 9")  # the last is "none of these"
+
+
 def test_predicting_needs_no_torch(trained):
     root, _ = trained
     code = (
@@ -98,6 +107,80 @@ def test_the_model_is_a_start_for_others(trained):
     assert loaded("resnet20", root / "digits.model", Progress()).num_classes == 10
     with pytest.raises(InputError, match="holds a resnet20; got net 'resnet32'"):
         loaded("resnet32", root / "digits.model", Progress())
+    with pytest.raises(InputError, match="Did you mean resnet32"):
+        loaded("resnet32", "resnet3", Progress())
+
+
+def test_weights_of_a_grey_network_do_not_suit_a_pile(trained, tmp_path):
+    root, _ = trained
+    (tmp_path / "grey.safetensors").write_bytes(network_bytes(nets.lenet5(10, seed=0)))
+    asked = Start("lenet5", tmp_path / "grey.safetensors", "frozen")
+    with (
+        sortal.open(root / "digits.sortal") as pile,
+        pytest.raises(InputError, match="sees 3 channels, as a pile's images have; these see 1"),
+    ):
+        pile.train(tmp_path / "m", start=asked)
+
+
+def test_how_weights_want_their_pixels(trained, tmp_path):
+    from sortal.progress import Progress
+    from sortal.published import HALVES, IMAGENET
+    from sortal.train import Normalize
+
+    class Told(Progress):
+        def say(self, line):
+            told.append(line)
+
+    def of(net, channels, weights):
+        return normalize_of(net, channels, weights, Told())
+
+    told, run = [], tmp_path / "run" / "weights.safetensors"
+    wanted = sortal.load(trained[0] / "digits.model").encoder.spec["preprocess"]
+    assert of("resnet20", 3, trained[0] / "digits.model").mean == tuple(wanted["mean"])
+    assert of("googlenet", 3, "googlenet") == of("googlenet", 3, "x/googlenet-1378be20.pth")
+    assert of("googlenet", 3, "googlenet") == Normalize(*HALVES)
+    run.parent.mkdir()
+    run.write_bytes(b"")
+    (run.parent / "plan.json").write_text('{"batches": {"normalize": {"mean": [0.2], "std": [0.5]}}}')
+    assert of("lenet5", 1, run) == Normalize((0.2,), (0.5,))
+    assert not told
+    assert of("resnet20", 3, run) == of("plain20", 3, "mine.pth") == Normalize(*IMAGENET)
+    assert of("lenet5", 1, "mine.pth").mean == (0.1307,)
+    assert [line.split("pixels: ")[1] for line in told] == [
+        "as resnet20, then", "as ImageNet's, then", "as MNIST's, then",
+    ]  # fmt: skip
+
+
+def test_a_model_without_a_network_is_no_start(trained, tmp_path):
+    root, _ = trained
+    with sortal.open(root / "digits.sortal") as pile:
+        pile.train(tmp_path / "head")
+        with pytest.raises(InputError, match="has a head and no network"):
+            pile.train(tmp_path / "m", start=Start("resnet20", tmp_path / "head", "frozen"))
+    with pytest.raises(InputError, match="kind must be one of auto, photographs, glyphs; got 'logos'"):
+        Start("resnet20", kind="logos").checked()
+
+
+def test_a_run_that_was_stopped_never_goes_on_for_other_weights(trained, tmp_path):
+    import signal
+
+    from sortal.progress import Progress
+
+    class Impatient(Progress):
+        def advance(self, n):
+            if n:
+                signal.raise_signal(signal.SIGINT)
+
+    root, _ = trained
+    with sortal.open(root / "digits.sortal") as pile:
+        for seed in (3, 4):
+            weights = tmp_path / f"{seed}.safetensors"
+            weights.write_bytes(network_bytes(nets.resnet20(7, seed=seed)))
+            start = Start("resnet20", weights, "fine-tune", epochs=1)
+            with pytest.raises(KeyboardInterrupt, match="stopped after step 1 of 3"):
+                pile.train(tmp_path / "m", start=start, progress=Impatient())
+    one, other = (load_file(path) for path in (tmp_path / "m.training").rglob("net.safetensors"))
+    assert not np.array_equal(one["conv1.weight"], other["conv1.weight"])
 
 
 @pytest.mark.parametrize("how", ["frozen", pytest.param("fine-tune", marks=pytest.mark.slow)])

@@ -73,3 +73,11 @@ def test_other_pixels_are_another_run():
 def test_no_images_make_no_batches():
     with pytest.raises(InputError, match="0 images"):
         ImageBatches(numbered(3).take(np.zeros(0, int)), 4, AS_IT_IS)
+
+
+def test_mean_and_deviation_of_the_channels_are_those_of_the_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (131, 5, 7, 3), np.uint8)
+    pixels[..., 2] = 200
+    found, levels = Normalize.of(pixels), pixels.reshape(-1, 3) / 255
+    assert found.mean == pytest.approx(levels.mean(0), abs=6e-5)  # rounded to four digits
+    assert found.std == pytest.approx([*levels.std(0)[:2], 1 / 255], abs=6e-5)

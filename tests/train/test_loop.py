@@ -14,6 +14,7 @@ from torch import nn
 
 from sortal import nets
 from sortal.errors import Diverged, InputError
+from sortal.progress import Progress
 from sortal.tasks import Answer, Classify
 from sortal.train.loop import train
 from sortal.train.optimizer import freeze_body, make_optimizer
@@ -224,7 +225,28 @@ def test_ctrl_c_makes_a_checkpoint_and_the_same_call_goes_on(tmp_path):
 
     with pytest.raises(KeyboardInterrupt, match="stopped after step 10 of 48; the same command goes on"):
         run(folder=tmp_path, watchers=[press])
-    assert same(weights(whole), weights(run(folder=tmp_path)[0]))
+    plan = tmp_path / "plan.json"
+    plan.write_text(plan.read_text().replace("1 thread)", "9 threads)"))
+    told = Told()
+    assert same(weights(whole), weights(run(folder=tmp_path, progress=told)[0]))
+    assert told.lines[0].startswith("goes on after step 10; begun on cpu (asked for")
+    assert "9 threads), so the last bits may differ" in told.lines[0]
+
+
+class Told(Progress):
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_a_run_that_went_wrong_at_once_leaves_its_folder_to_a_better_plan(tmp_path):
+    with pytest.raises(Diverged):
+        train(tiny(), Spoilt(1, np.nan), batches(), PLAN, device="cpu", folder=tmp_path)
+    plan = replace(PLAN, peak_lr=0.01, epochs=1)
+    run(plan, folder=tmp_path)
+    assert Plan.from_json(json.loads((tmp_path / "plan.json").read_text())["plan"]) == plan
 
 
 class Spoilt(Classify):
@@ -278,6 +300,23 @@ def test_the_likely_cause_of_nan_is_said():
         train(plain, Classify(), batches(), plan, device="cpu")
 
 
+def test_the_last_step_of_an_epoch_may_be_the_bad_one(tmp_path):
+    """Its loss is a number, its gradient is not: the weights of the epoch before are the last good ones."""
+
+    def spoil(moment):
+        if moment.step == 7:  # of four in an epoch
+            next(iter(moment.net.parameters())).grad.fill_(torch.nan)
+
+    net, plan = tiny(), replace(PLAN, ema=None, clip_norm=None)
+    good, _ = run(plan, watchers=[lambda moment: "enough" if moment.epoch == 1 else None])
+    said = r"step 7 left NaN .* lower peak_lr .*, set clip_norm\. The last good"
+    with pytest.raises(Diverged, match=said) as stopped:
+        train(net, Classify(), batches(), plan, device="cpu", watchers=[spoil], folder=tmp_path)
+    assert stopped.value.step == 7
+    assert same(weights(net), weights(good))
+    assert same(weights(net), safetensors.torch.load_file(tmp_path / "weights.safetensors"))
+
+
 def test_out_of_memory_says_the_batch_that_fits():
     class Small(Classify):
         def loss(self, net, batch):
@@ -285,6 +324,12 @@ def test_out_of_memory_says_the_batch_that_fits():
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return super().loss(net, batch)
 
+    class Full(Classify):
+        def loss(self, net, batch):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(InputError, match="not even those of a batch of 15 fit"):
+        train(tiny(), Full(), batches(), PLAN, device="cpu")
     net, before = tiny(), weights(tiny())
     with pytest.raises(InputError, match=r"15 does not, 3 does \(tried\)\. Set batch_size=3"):
         train(net, Small(), batches(), PLAN, device="cpu")

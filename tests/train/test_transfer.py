@@ -15,6 +15,7 @@ from sortal.progress import Progress
 from sortal.train import transfer as module
 from sortal.train.augment import Augment
 from sortal.train.device import choose_device
+from sortal.train.head import fit_linear
 from sortal.train.normalize import Normalize
 from sortal.train.transfer import transfer
 from sortal.train.transfer_page import COLUMNS, rows, transfer_page
@@ -159,6 +160,38 @@ def test_sizes_that_no_name_reaches_are_all_there_are(body):
     assert any("no name has more than 16 images" in line for line in told)
     with pytest.raises(InputError, match="per_class must be whole numbers from 1, or all"):
         run(body, per_class=(0,))
+    with pytest.raises(InputError, match="seeds must be a whole number from 1; got 0"):
+        run(body, seeds=0)
+    with pytest.raises(InputError, match="held_out must be a share between 0 and 1; got 1"):
+        run(body, held_out=1)
+
+
+def test_uneven_names_count_the_same_in_every_way_and_it_is_said(body, cpu, tmp_path):
+    class Told(Progress):
+        def say(self, line):
+            told.append(line)
+
+    told, one = [], stripes(120)
+    skewed = one.take(np.flatnonzero((one.labels != 2) | (np.arange(120) < 30)))
+    run(body, images=skewed, per_class=(None,), seeds=1, progress=Told())
+    assert sum("every name counts the same in the loss" in line for line in told) == 1
+    from_scratch(net(), skewed, COURSE, 0, device=cpu, progress=Progress(), folder=tmp_path)
+    weights = json.loads((tmp_path / "plan.json").read_text())["task"]["weights"]
+    assert weights == pytest.approx([90 / 120, 90 / 120, 3])
+    # Two names that overlap: the head's border lies in the middle, however many items each has.
+    random = np.random.default_rng(0)
+    vectors = np.concatenate([random.normal(-1, 1, (900, 1)), random.normal(1, 1, (90, 1))])
+    slopes, biases = fit_linear(vectors.astype(np.float32), np.repeat([0, 1], [900, 90]), 0)
+    border = -(biases[1] - biases[0]) / (slopes[1] - slopes[0])
+    assert abs(float(border[0])) < 0.15
+
+
+def test_the_settings_that_messages_name_are_offered(tmp_path, cpu):
+    course = replace(COURSE, batch_size=5, peak_lr=0.003)
+    from_scratch(net(), stripes(12), course, 0, device=cpu, progress=Progress(), folder=tmp_path)
+    settings = json.loads((tmp_path / "plan.json").read_text())
+    assert (settings["plan"]["peak_lr"], settings["batches"]["batch_size"]) == (0.003, 5)
+    assert course.fine_tuning(0).peak_lr == 0.003
 
 
 def test_images_that_cannot_be_used(body):

@@ -6,9 +6,7 @@ import click
 @click.command()
 @click.argument("network")
 @click.argument("image", type=click.Path())
-@click.option(
-    "--weights", help="A file, or a published name such as resnet50.  [default: drawn, not learned]"
-)
+@click.option("--weights", help="A file, a model folder, or a published name.  [default: drawn, not learned]")
 @click.option("--out", type=click.Path(), required=True, help="page.html, or a folder for page and pictures.")
 @click.option("--class", "classes", type=int, multiple=True, help="Evidence for this class, by number.")
 @click.option("--layer", help="Where evidence is read, by name.  [default: the last maps with places]")
@@ -48,6 +46,6 @@ def look(
         print_json(found.as_json() | {"page": str(page)})
         return
     for number in found.evidence:
-        click.echo(f"class {number}: probability {found.answers[number]:.1%}")
+        click.echo(f"{found.subject.called(number)}: probability {found.answers[number]:.1%}")
     click.echo(f"weights: {found.subject.weights}; layers: {', '.join(found.layers)}")
     click.echo(f"wrote {page}")

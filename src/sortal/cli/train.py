@@ -18,6 +18,11 @@ import click
     "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
     help="Glyphs are never mirrored.",
 )  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option(
+    "--peak-lr", type=click.FloatRange(0, min_open=True),
+    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def train(
@@ -29,6 +34,8 @@ def train(
     how: str,
     epochs: int,
     kind: str,
+    batch_size: int,
+    peak_lr: float | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -59,7 +66,7 @@ def train(
             from sortal.learning import Start
         except ImportError as e:
             raise MissingExtra("sortal train --net", "nets") from e
-        start = Start(net, weights, how, epochs, kind, device)
+        start = Start(net, weights, how, epochs, kind, device, batch_size, peak_lr)
     with sortal.open(pile) as opened, progress() as shower:
         head = opened.train(into, seed=seed, start=start, progress=shower)
         by_group = opened.n_named_by_group

@@ -29,6 +29,11 @@ STOPPED = "stopped; finished trainings are kept, the same command goes on from t
     "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
     help="Glyphs are never mirrored.",
 )  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option(
+    "--peak-lr", type=click.FloatRange(0, min_open=True),
+    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--into", type=click.Path(), help="Where it is kept and goes on.  [default: NAME.transfer]")
 @click.option("--html", type=click.Path(), help="Write a page.")
@@ -44,6 +49,8 @@ def transfer(  # noqa: PLR0917 (one argument an option)
     own_data: str | None,
     size: int | None,
     kind: str,
+    batch_size: int,
+    peak_lr: float | None,
     device: str,
     into: str | None,
     html: str | None,
@@ -75,7 +82,8 @@ def transfer(  # noqa: PLR0917 (one argument an option)
         with progress() as shown:
             found = transfer_from(
                 data, net, weights, epochs=epochs, per_class=sizes, seeds=seeds, held_out=held_out,
-                own_data=own_data, size=size, kind=kind, device=device, into=into, progress=shown,
+                own_data=own_data, size=size, kind=kind, batch_size=batch_size, peak_lr=peak_lr,
+                device=device, into=into, progress=shown,
             )  # fmt: skip
     except KeyboardInterrupt as e:
         raise click.Abort(str(e) or STOPPED) from None

@@ -102,7 +102,7 @@ def _verdict(found: Look) -> tuple[str, ...]:
     if not found.subject.learned:
         return ("Its weights are drawn, not learned: these pictures show what chance looks like.",)
     best = int(found.answers.argmax())
-    return (f"It says class {best}, with probability {found.answers[best]:.0%}.",)
+    return (f"It says {found.subject.called(best)}, with probability {found.answers[best]:.0%}.",)
 
 
 def _sections(found: Look) -> tuple[Section, ...]:
@@ -117,7 +117,7 @@ def _evidence(found: Look) -> Section:
     pictures = [Picture("image.png", png(plain), f"as the network sees it, {size} pixels", 224)]
     for number, where in found.evidence.items():
         none = "" if where.max() > 0 else "; nothing speaks for it"
-        caption = f"class {number}, probability {found.answers[number]:.1%}{none}"
+        caption = f"{found.subject.called(number)}, probability {found.answers[number]:.1%}{none}"
         pictures.append(Picture(f"evidence-{number}.png", png(overlay(image, where)), caption, 224))
     height, width = next(iter(found.evidence.values())).shape
     text = (

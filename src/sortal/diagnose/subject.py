@@ -1,6 +1,5 @@
 """The network and the image to look at, prepared for each other."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from sortal.data import ImageInput, decode_image, prepare, shown
 from sortal.errors import InputError, Unreadable
-from sortal.nets import builder, weights
-from sortal.nets.checkpoint import read_checkpoint
+from sortal.nets import builder
 from sortal.nets.network import Network
 from sortal.progress import Progress
-from sortal.published import IMAGENET, PUBLISHED
+from sortal.published import PUBLISHED
+from sortal.train.model import load_model
 from sortal.train.normalize import Normalize
+from sortal.train.pretrained import loaded, normalize_of, usual_normalize
 
 __all__ = ["Subject", "subject"]
-
-MNIST = Normalize((0.1307,), (0.3081,))
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,12 @@ class Subject:
     pixels: np.ndarray
     image: Tensor
     normalize: Normalize
+    names: tuple[str, ...] = ()  # of the classes, where a model folder says them
+
+    def called(self, number: int) -> str:
+        """A class in words."""
+        name = f" ({shown(self.names[number])})" if number < len(self.names) else ""
+        return f"class {number}{name}"
 
 
 def subject(
@@ -44,18 +48,20 @@ def subject(
     *,
     progress: Progress | None = None,
 ) -> Subject:
-    """The network of `sortal.nets` by that name, with weights of a file or of a published name, and `image`.
+    """The network of `sortal.nets` by that name, with weights from elsewhere, and `image`.
 
-    Classes and channels are those of the file. Normalised as its publisher says, as the run folder it lies in
-    says, else by the figures of ImageNet, or of MNIST for networks that see grey. Without weights they are
-    drawn from seed 0. `InputError` for an image that cannot be read, and as `nets.weights.load` raises.
+    Weights and normalisation as `train.pretrained` has them. Without weights they are drawn from seed 0.
+    `InputError` for an image that cannot be read, and as `nets.weights.load` raises.
     """
     source = None if weights_from is None else os.fspath(weights_from)
-    net = _network(network, source)
-    if source is not None:
-        weights.load(net, source, progress=progress)
-    known = PUBLISHED.get(source) if source is not None and not Path(source).exists() else None
-    normalize = Normalize(known.mean, known.std) if known else _normalize(net, source)
+    progress = progress or Progress()
+    if source is None:
+        net = builder(network)(seed=0)
+        known, normalize = None, usual_normalize(net.in_channels)
+    else:
+        net = loaded(network, source, progress)
+        known = None if Path(source).exists() else PUBLISHED.get(source)
+        normalize = normalize_of(network, net.in_channels, source, progress)
     size = net.train_size
     want = ImageInput((size, size), crop=known.crop if known else None)
     pixels = prepare(_decoded(image, want), want)
@@ -63,38 +69,8 @@ def subject(
         pixels = np.rint(pixels @ (0.299, 0.587, 0.114)).astype(np.uint8)[..., None]  # ITU-R BT.601
     ready = normalize(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].float())[0]
     told = "drawn from seed 0: this network has learned nothing" if source is None else shown(source)
-    return Subject(network, net.eval(), told, source is not None, pixels, ready, normalize)
-
-
-def _network(name: str, source: str | None) -> Network:
-    """With as many classes and channels as its weights have."""
-    build = builder(name)
-    if source is None or not Path(source).exists():
-        return build(seed=0)
-    with torch.device("meta"):
-        plain = build()
-    held = read_checkpoint(source)
-    head = held.get(f"{plain.head_name}.weight")
-    stem = next((key for key, layer in plain.named_modules() if isinstance(layer, nn.Conv2d)), "")
-    first = held.get(f"{stem}.weight")
-    return build(
-        plain.num_classes if head is None or not head.ndim else len(head),
-        plain.in_channels if first is None or first.ndim != 4 else first.shape[1],
-        seed=0,
-    )
-
-
-def _normalize(net: Network, source: str | None) -> Normalize:
-    usual = MNIST if net.in_channels == 1 else Normalize(*IMAGENET)
-    plan = None if source is None else Path(source).with_name("plan.json")
-    if plan is None or not plan.exists():
-        return usual
-    try:
-        held = json.loads(plan.read_bytes())["batches"]["normalize"]
-        found = Normalize(tuple(map(float, held["mean"])), tuple(map(float, held["std"])))
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(f"{plan} must be the settings of a run; {e!r}. Move the weights elsewhere.") from e
-    return found if len(found.mean) == net.in_channels else usual
+    names = load_model(source).head.labels if source is not None and os.path.isdir(source) else ()
+    return Subject(network, net.eval(), told, source is not None, pixels, ready, normalize, names)
 
 
 def _decoded(image: str | os.PathLike[str], want: ImageInput) -> Image.Image:

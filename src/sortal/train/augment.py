@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sortal.errors import InputError
 
@@ -46,7 +46,7 @@ class Augment:
             raise InputError("shift, turn, shear, elastic, gamma and cutout must be 0 or more.")
 
 
-def usual_augment(kind: Literal["photographs", "glyphs"], edge: int) -> Augment:
+def usual_augment(kind: str, edge: int) -> Augment:
     """What is right for most images of a kind, `edge` pixels wide.
 
     Photographs are shifted by an eighth and mirrored (He et al. 2015, section 4.2). Digits, letters and signs

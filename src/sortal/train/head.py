@@ -13,6 +13,7 @@ from sortal.errors import InputError
 from sortal.kernels import one_blas_thread
 from sortal.store import checked_name
 from sortal.train.calibration import calibrate
+from sortal.train.labels import uneven
 from sortal.train.novelty import Novelty, fit_novelty, left_out_caught
 from sortal.train.report import HeadReport, NoveltyReport, name_scores, wilson_interval
 from sortal.train.split import draw_evenly, held_out_mask
@@ -187,10 +188,13 @@ def train_head_from(
 def fit_linear(
     vectors: Points, labels: Labels, seed: int
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
-    """Weights and bias on the vectors as they are, by the same regression; labels are 0 to k - 1."""
+    """Weights and bias on the vectors as they are, by the same regression; labels are 0 to k - 1.
+
+    Uneven names count the same, as they do in the loss of a network that this becomes the head of.
+    """
     with one_blas_thread():
         whitening = whiten_within(vectors, labels, seed)
-        weights, bias, _ = _logistic_regression(whitening, vectors, labels)
+        weights, bias, _ = _logistic_regression(whitening, vectors, labels, balanced=uneven(labels))
     return weights, bias - weights @ whitening.mean
 
 
@@ -282,13 +286,13 @@ def _judged(
 
 
 def _logistic_regression(
-    whitening: Whitening, x: Points, y: Labels
+    whitening: Whitening, x: Points, y: Labels, *, balanced: bool = False
 ) -> tuple[Float[np.ndarray, "c d"], Float[np.ndarray, " c"], bool]:
     """Weights and bias on (x - mean), and whether the fit converged."""
     from sklearn.exceptions import ConvergenceWarning  # slow to import, and not needed to predict
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=500)
+    model = LogisticRegression(C=1.0, tol=1e-3, max_iter=500, class_weight="balanced" if balanced else None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(whitening(x), y)

@@ -11,7 +11,7 @@ from sortal.progress import counted
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["balancing_weights", "check_labels"]
+__all__ = ["balancing_weights", "check_labels", "uneven"]
 
 UNEVEN = 1.5  # the largest name's items over the smallest's: below this, weights only add noise
 
@@ -39,16 +39,22 @@ def check_labels(labels: Labels, names: tuple[str, ...], *, held_out: bool) -> N
         )
 
 
+def uneven(labels: Labels) -> bool:
+    """Whether the largest name has so many more items than the smallest that each item is weighted."""
+    counts = np.bincount(labels)
+    some = counts[counts > 0]
+    return bool(some.max() >= UNEVEN * some.min())
+
+
 def balancing_weights(labels: Labels, names: tuple[str, ...]) -> tuple["Tensor | None", str | None]:
     """Weights that let every name count the same in the loss, and a line that says so; None where even."""
-    counts = np.bincount(labels, minlength=len(names))
-    some = counts[counts > 0]
-    if some.max() < UNEVEN * some.min():
+    if not uneven(labels):
         return None, None
     import torch
 
     from sortal.tasks import class_weights
 
+    counts = np.bincount(labels, minlength=len(names))
     most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max()).argmin())
     said = (
         f"names are uneven, {names[most]!r} has {counts[most]:,} items, {names[least]!r} {counts[least]:,}: "

@@ -92,6 +92,8 @@ def train(
     where = device if isinstance(device, Device) else choose_device(device)
     with held_interrupt() as interrupted, _reproducible(plan.seed, where):
         run = _Run(net, task, batches, valid, plan, where, kept, checkpoint_s)
+        if run.step and kept:
+            progress.say(kept.goes_on(run.step, str(where)))
         progress.start("training", plan.epochs * len(batches))
         progress.advance(run.step)
         while not (why := run.ended()):
@@ -131,7 +133,7 @@ class _Run:
         self.curve: list[Epoch] = []
         self.best = _copy(net.state_dict())
         self.best_epoch, self.best_score = 0, -math.inf
-        self.sums, self.watch = Sums(device.device), LossWatch()
+        self.sums, self.watch = Sums(device.device), LossWatch(plan)
         self._saved_at, self._save_took = time.monotonic(), 0.0
         if folder:
             settings = {"plan": plan.as_json(), "task": task.as_json(), "batches": batches.as_json()}
@@ -197,17 +199,21 @@ class _Run:
         self.sums.add(answer)
         return None
 
-    def _check_loss(self) -> None:
-        """The loss of the step before: read this late, a GPU never waits for us."""
+    def _check_loss(self, *, weights: bool = False) -> None:
+        """The loss of the step before: read this late, a GPU never waits for us. `weights`: these as well."""
         try:
             self.watch.check()
+            if weights:
+                self.watch.check_weights(self.net)
         except Exception:
             self._keep_best()
+            if self.folder:
+                self.folder.write_weights(self.best)
             raise
 
     def judged(self) -> Epoch:
         """Close the epoch: its line of the curve, its weights if they are the best, files."""
-        self._check_loss()
+        self._check_loss(weights=True)
         with self.average.in_place() if self.average else contextlib.nullcontext():
             found = judge(self.net, self.task, self.valid, self.device) if self.valid else None
             score = self.task.score(*found) if found else math.inf
@@ -235,7 +241,7 @@ class _Run:
         """A checkpoint, where there is a folder for it."""
         if not self.folder:
             return
-        self._check_loss()
+        self._check_loss(weights=True)
         before = time.monotonic()
         parts = {
             "net": self.net.state_dict(),

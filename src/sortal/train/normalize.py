@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Normalize"]
 
+BLOCK = 64  # images counted at once
+
 
 @dataclass(frozen=True)
 class Normalize:
@@ -21,9 +23,15 @@ class Normalize:
     @classmethod
     def of(cls, pixels: np.ndarray) -> "Normalize":
         """Mean and deviation of each channel of these images (n h w c), from at most 10,000 of them."""
-        some = pixels[:: -(-len(pixels) // 10_000)].reshape(-1, pixels.shape[-1]) / 255
-        std = np.maximum(some.std(0), 1 / 255)
-        return cls(tuple(some.mean(0).round(4).tolist()), tuple(std.round(4).tolist()))
+        some, channels = pixels[:: -(-len(pixels) // 10_000)], pixels.shape[-1]
+        # By levels, a block at a time: as floats 10,000 photographs of 224 x 224 would be 12 GB.
+        counts = np.zeros((channels, 256), np.int64)
+        for block in (some[i : i + BLOCK].reshape(-1, channels) for i in range(0, len(some), BLOCK)):
+            counts += [np.bincount(block[:, channel], minlength=256) for channel in range(channels)]
+        share, level = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
+        mean = share @ level
+        std = np.sqrt((share * (level - mean[:, None]) ** 2).sum(axis=1)).clip(1 / 255)
+        return cls(tuple(mean.round(4).tolist()), tuple(std.round(4).tolist()))
 
     def __call__(self, images: "Tensor") -> "Tensor":
         import torch

@@ -27,13 +27,15 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self._facts: list[tuple[str, str]] = []
+        self._begun_on = ""
 
     def claim(self, settings: Mapping[str, Any], net: nn.Module, device: str) -> None:
         """Make the folder this run's. `InputError` where it is another's, naming what differs."""
         shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
         asked = json.loads(json.dumps({**settings, "net": type(net).__name__, "shapes": shapes}))
         stands = self._settings()
-        if stands is None:
+        if stands is None or not self.checkpoints.is_dir():  # nothing is lost where no step was kept
+            stands = None
             made = {"device": device, "torch": version("torch"), "sortal": version("sortal")}
             self._write("plan.json", json.dumps({**asked, "made_with": made}, indent=1) + "\n")
         elif differs := _difference(stands, asked):
@@ -41,9 +43,15 @@ class RunFolder:
                 f"folder {self.path} holds a run with other settings ({differs}); choose another folder, or "
                 "remove this one."
             )
+        self._begun_on = device if stands is None else str(stands.get("made_with", {}).get("device"))
         plan = asked["plan"]
         self._facts = [("network", asked["net"]), ("device", device)]
         self._facts += [(name, str(value)) for name, value in plan.items() if value is not None]
+
+    def goes_on(self, step: int, device: str) -> str:
+        """A line that says so; sums of floating point come out alike only on as many threads."""
+        begun = f"; begun on {self._begun_on}, so the last bits may differ"
+        return f"goes on after step {step:,}{'' if device == self._begun_on else begun}"
 
     def write_curve(self, curve: Sequence[Epoch]) -> None:
         self._write("curve.csv", curve_csv(curve))

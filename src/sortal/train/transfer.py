@@ -6,7 +6,6 @@ same network from scratch. Needs the extra `nets`.
 
 import contextlib
 import copy
-import hashlib
 import json
 import os
 import shutil
@@ -26,11 +25,20 @@ from sortal.nets import Network
 from sortal.progress import Progress
 from sortal.train.cost import Cost, Meter
 from sortal.train.device import Device, choose_device
-from sortal.train.labels import check_labels
+from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.loop import Trained
 from sortal.train.split import draw_per_name, held_out_mask
 from sortal.train.transfer_report import Cell, OwnData, Transfer, summed_up
-from sortal.train.ways import Course, body_vectors, check_images, fine_tune, fit_head, from_scratch, says
+from sortal.train.ways import (
+    Course,
+    body_vectors,
+    check_images,
+    fine_tune,
+    fit_head,
+    from_scratch,
+    says,
+    weights_digest,
+)
 from sortal.whole import write_whole
 
 __all__ = ["transfer"]
@@ -59,6 +67,10 @@ def transfer(
     With `folder` what is finished is kept: a run that was killed goes on, and more sizes or seeds can follow.
     `InputError`: images that do not fit the network, a name with one image, another run's folder.
     """
+    if type(seeds) is not int or seeds < 1:
+        raise InputError(f"seeds must be a whole number from 1; got {seeds!r}.")
+    if not 0 < held_out < 1:
+        raise InputError(f"held_out must be a share between 0 and 1; got {held_out!r}. Try 0.2.")
     where = device if isinstance(device, Device) else choose_device(device)
     check_labels(images.labels, images.names, held_out=True)
     check_images(images, body)
@@ -69,6 +81,8 @@ def transfer(
     kept = _Kept(None if folder is None else Path(folder))
     kept.claim(run.settings())
     sizes = _sizes(per_class, run.learn, progress)
+    if (said := balancing_weights(run.learn.labels, run.learn.names)[1]) and None in sizes:
+        progress.say(said)
     own_data = None if own is None else kept.own_data(own, run.own_data)
     cells = []
     for size in sizes:
@@ -106,9 +120,6 @@ class _Run:
 
     def settings(self) -> dict[str, Any]:
         """All that decides what a cell holds, beside its way, size and seed."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.body.state_dict().items()):
-            digest.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
         sets = {"learn": self.learn, "test": self.test}
         return {
             "course": self.course.as_json(),
@@ -117,7 +128,7 @@ class _Run:
                 name: [len(one), *map(_crc32, (one.pixels, one.labels))] for name, one in sets.items()
             },
             "network": type(self.body).__name__,
-            "weights": digest.hexdigest(),
+            "weights": weights_digest(self.body),
         }
 
     def own_data(self, own: LabelledImages) -> OwnData:

@@ -1,5 +1,6 @@
 """Three ways from named images to a network: frozen body, fine-tuned, from scratch. Needs extra `nets`."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,23 +20,31 @@ from sortal.train.augment import Augment
 from sortal.train.batches import ImageBatches
 from sortal.train.device import Device
 from sortal.train.head import fit_linear
+from sortal.train.labels import balancing_weights
 from sortal.train.loop import Trained, train
 from sortal.train.normalize import Normalize
 from sortal.train.plan import Plan
 
-__all__ = ["Course", "body_vectors", "check_images", "fine_tune", "fit_head", "from_scratch", "says"]
+__all__ = [
+    "Course", "body_vectors", "check_images", "fine_tune", "fit_head", "from_scratch", "says",
+    "weights_digest",
+]  # fmt: skip
 
 JUDGED_AT_ONCE = 100  # images: more gain nothing on a CPU, and 224 x 224 of them take 60 MB
 
 
 @dataclass(frozen=True)
 class Course:
-    """What all ways share: the budget in epochs, and how images reach the network."""
+    """What all ways share: the budget in epochs, and how images reach the network.
+
+    `peak_lr` is by default what suits the way; see `Plan`.
+    """
 
     epochs: int
     normalize: Normalize
     augment: Augment = Augment()  # noqa: RUF009 (frozen)
     batch_size: int = 32
+    peak_lr: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,16 +55,16 @@ class Course:
         Source: Kumar et al. 2022, "Fine-tuning can distort pretrained features", on why the head goes first.
         """
         return Plan(
-            epochs=self.epochs, peak_lr=0.02, body_lr=1 / 3, warmup_epochs=0.1 * self.epochs, clip_norm=5.0,
-            seed=seed,
+            epochs=self.epochs, peak_lr=self.peak_lr or 0.02, body_lr=1 / 3,
+            warmup_epochs=0.1 * self.epochs, clip_norm=5.0, seed=seed,
         )  # fmt: skip
 
     def scratch(self, net: nn.Module, seed: int) -> Plan:
         """Without normalisation inside the network, long steps diverge."""
         normed = any(isinstance(part, nn.BatchNorm2d) for part in net.modules())
         return Plan(
-            epochs=self.epochs, peak_lr=0.05 if normed else 0.01, warmup_epochs=0.1 * self.epochs,
-            clip_norm=5.0, seed=seed,
+            epochs=self.epochs, peak_lr=self.peak_lr or (0.05 if normed else 0.01),
+            warmup_epochs=0.1 * self.epochs, clip_norm=5.0, seed=seed,
         )  # fmt: skip
 
 
@@ -63,6 +72,14 @@ def check_images(images: LabelledImages, net: Network) -> None:
     """`InputError` where they are too small for the network or have other channels, with what it takes."""
     _, height, width, channels = images.pixels.shape
     net.check(torch.zeros(1, channels, height, width))
+
+
+def weights_digest(net: nn.Module) -> str:
+    """SHA-256 of all weights and statistics, with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(net.state_dict().items()):
+        digest.update(name.encode() + np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def body_vectors(net: Network, images: LabelledImages, normalize: Normalize, device: Device) -> Vectors:
@@ -110,7 +127,8 @@ def _trained(
         images, course.batch_size, course.normalize, augment=course.augment, seed=plan.seed,
         device=device.device,
     )  # fmt: skip
-    return train(net, Classify(), batches, plan, device=device, folder=folder, progress=progress)
+    task = Classify(weights=balancing_weights(images.labels, images.names)[0])
+    return train(net, task, batches, plan, device=device, folder=folder, progress=progress)
 
 
 def _outputs(
