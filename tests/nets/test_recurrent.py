@@ -32,6 +32,11 @@ def states_for(net, n, source):
     return drawn[0] if len(drawn) == 1 else tuple(drawn)
 
 
+def states_of(state, i):
+    """Those of one sequence."""
+    return state[:, i] if isinstance(state, torch.Tensor) else tuple(s[:, i] for s in state)
+
+
 def asked(net, x, h0, lengths, *, fused):
     """Output, final state, and the gradients of everything."""
     net.fused = fused
@@ -87,6 +92,11 @@ def test_torchs_module_gives_the_same(kind):
         for one, other in zip(tensors(state), tensors(last)):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
         assert ours(x[0])[0].shape == theirs(x[0])[0].shape
+        ours.eval()
+        one, last = ours(x[0], states_of(state, 1))
+        alike([one, *tensors(last)], flat(theirs.eval()(x[0], states_of(state, 1))), 1e-5)
+        ours.train()
+        theirs.train()
     back = ours.to_torch()
     assert type(back) is kind.kind
     assert all(torch.equal(value, back.state_dict()[key]) for key, value in theirs.state_dict().items())
@@ -107,6 +117,10 @@ def test_a_packed_sequence_gives_what_it_gives_in_torch(kind):
         )
         for one, other in zip(tensors(state), tensors(last)):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match="left out"):
+        net(packed, None, [2, 7, 5])
+    with pytest.raises(InputError, match="batch, time, 4"):
+        net(pack_padded_sequence(torch.randn(1, 7, 5), [7], batch_first=True))
 
 
 # ---- what changes nothing

@@ -1,10 +1,15 @@
-"""Networks for images: five families, from the papers, with torchvision's names for their parts.
+"""Networks for images, five families from the papers, with torchvision's names for their parts.
 
     from sortal import nets
     net = nets.resnet20(num_classes=10, seed=0)
     vectors = net.embed(images)      # float (B, 3, 32, 32) -> (B, 64)
     scores = net.head(vectors)       # = net(images)
     nets.weights.load(net, "resnet20")
+
+And recurrent networks for sequences, called as torch.nn's and with lengths on top:
+
+    net = nets.GRU(28, 128, num_layers=2, bidirectional=True, seed=0)
+    output, h_n = net(x, None, lengths)      # float (B, T, 28) -> (B, T, 256), (4, B, 128)
 
 Tensors in, tensors out: nothing here knows of files of images or of training.
 """

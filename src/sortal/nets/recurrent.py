@@ -80,7 +80,7 @@ class Recurrent(Weights):
             return found.output, found.state
         if ends is None and x.shape[1]:
             return super().forward(x, self._torchs(states))  # type: ignore[no-any-return]
-        return self._fused(x, states, ends)
+        return self._fused(x, states, torch.zeros(len(x), dtype=torch.long) if ends is None else ends)
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, Any]:
         """The next step of B streams, x (B, F): output (B, H), and the state for the step after it."""
@@ -104,25 +104,27 @@ class Recurrent(Weights):
 
     # ---- the two paths
 
-    def _fused(self, x: Tensor, states: tuple[Tensor, ...], ends: Tensor | None) -> tuple[Tensor, State]:
-        """torch's kernels over the steps that are there. Packing refuses empty sequences: they stay out."""
-        ends = torch.zeros(len(x), dtype=torch.long) if ends is None else ends.cpu()
-        width = self.hidden_size * (1 + self.bidirectional)
-        output = x.new_zeros(len(x), x.shape[1], width)
+    def _fused(self, x: Tensor, states: tuple[Tensor, ...], ends: Tensor) -> tuple[Tensor, State]:
+        """torch's kernels over the steps that are there."""
+        ends = ends.cpu()
+        if not len(ends) or not ends.all():
+            return self._without_empty(x, states, ends)
+        packed = pack_padded_sequence(x, ends, batch_first=True, enforce_sorted=False)
+        ran, final = super().forward(packed, self._torchs(states))
+        output, _ = pad_packed_sequence(ran, batch_first=True, total_length=x.shape[1])
+        return output, final
+
+    def _without_empty(self, x: Tensor, states: tuple[Tensor, ...], ends: Tensor) -> tuple[Tensor, State]:
+        """Empty sequences stay out, since packing refuses them, and keep the state they came with."""
+        output = x.new_zeros(*x.shape[:2], self.hidden_size * (1 + self.bidirectional))
         alive = ends.nonzero().flatten().to(x.device)
         if not len(alive):
             return output, self._torchs(states)
-        packed = pack_padded_sequence(
-            x.index_select(0, alive), ends[ends > 0], batch_first=True, enforce_sorted=False
-        )
         begun = tuple(s.index_select(1, alive) for s in states)
-        ran, final = super().forward(packed, self._torchs(begun))
-        there, _ = pad_packed_sequence(ran, batch_first=True, total_length=x.shape[1])
-        finals = (final,) if isinstance(final, Tensor) else final
-        if len(alive) == len(x):
-            return there, final
-        put = [s.to(f.dtype).index_copy(1, alive, f) for s, f in zip(states, finals)]
-        return output.to(there.dtype).index_copy(0, alive, there), self._torchs(tuple(put))
+        ran, final = self._fused(x.index_select(0, alive), begun, ends[ends > 0])
+        after = (final,) if isinstance(final, Tensor) else final
+        put = tuple(s.to(f.dtype).index_copy(1, alive, f) for s, f in zip(states, after))
+        return output.to(ran.dtype).index_copy(0, alive, ran), self._torchs(put)
 
     def _written(self, x: Tensor, states: tuple[Tensor, ...], ends: Tensor | None) -> Trace:
         """`cell` at every step, layer by layer; a sequence that has ended, or not begun, keeps its state."""
@@ -170,18 +172,16 @@ class Recurrent(Weights):
         return dropout(x.transpose(0, 1).contiguous(), self.dropout, self.training).transpose(0, 1)
 
     def _single(self, x: Tensor, h0: State | None, lengths: Any) -> tuple[Tensor, State]:
-        one: State | None
-        if h0 is None or isinstance(h0, Tensor):
-            one = None if h0 is None else h0.unsqueeze(1)
-        else:
-            one = (h0[0].unsqueeze(1), h0[1].unsqueeze(1))
+        states = None if h0 is None else (h0,) if isinstance(h0, Tensor) else h0
+        one = None if states is None else self._torchs(tuple(s.unsqueeze(1) for s in states))
         output, state = self(x[None], one, lengths)
-        last = state[:, 0] if isinstance(state, Tensor) else (state[0][:, 0], state[1][:, 0])
-        return output[0], last
+        last = (state,) if isinstance(state, Tensor) else state
+        return output[0], self._torchs(tuple(s[:, 0] for s in last))
 
     def _packed(self, x: PackedSequence, h0: State | None, lengths: Any) -> tuple[PackedSequence, State]:
         if lengths is not None:
             raise InputError("lengths must be left out with a PackedSequence, which has its own.")
+        self._checked(x.data[None], None, None)
         if self.fused:
             return super().forward(x, h0)  # type: ignore[no-any-return]
         padded, ends = pad_packed_sequence(x, batch_first=True)
