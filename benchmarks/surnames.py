@@ -3,9 +3,8 @@
     SORTAL_DATA=data python benchmarks/surnames.py [--steps 100000] [--seed 0]
 
 Source: S. Robertson, "NLP From Scratch: Classifying Names with a Character-Level RNN" (pytorch.org/tutorials,
-the version of 2017 to 2023): h = tanh(W x + U h), 128 units, letters one-hot in ASCII, one name a step, its
-language drawn first, plain gradient steps of .005, 100,000 of them. The tutorial holds nothing out; here a
-fifth is.
+as it was from 2017 to 2023): h = tanh(W x + U h), 128 units, letters one-hot in ASCII, one name a step, its
+language drawn first, plain gradient steps of .005, 100,000 of them. It holds nothing out; here a fifth is.
 """
 
 import argparse

@@ -168,7 +168,7 @@ def test_a_language_model_carries_its_state_and_no_gradient(cell):
         return {
             "inputs": text[:, low:high],
             "targets": text[:, low + 1 : high + 1],
-            "first": torch.tensor(first),
+            "first": torch.tensor([first, first]),
         }
 
     whole = task.judge(net, batch(0, 8, True))
@@ -183,6 +183,8 @@ def test_a_language_model_carries_its_state_and_no_gradient(cell):
     assert not torch.allclose(
         fresh.judge(net, batch(4, 8, True)).loss, parts[1].loss
     )  # forgets at a new text
+    part = {name: value[:1] for name, value in batch(4, 8, False).items()}
+    assert fresh.loss(net, part).n == 4  # as where a batch did not fit: from a new state
     assert LanguageModel().state() == {}
     fresh.restore({})
     assert fresh.carried is None

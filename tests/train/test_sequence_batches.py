@@ -101,7 +101,7 @@ def test_a_text_is_read_once_in_rows():
     whole = torch.cat([batch["inputs"] for batch in seen], 1)
     assert whole.tolist() == [list(range(i * 33, i * 33 + 30)) for i in range(3)]
     assert all(torch.equal(batch["targets"], batch["inputs"] + 1) for batch in seen)
-    assert [bool(batch["first"]) for batch in seen] == [True, False, False]
+    assert [batch["first"].tolist() for batch in seen] == [[True] * 3, [False] * 3, [False] * 3]
     late = TextBatches(text, 3, 10, seed=1)
     begins = {int(next(late.epoch(number))["inputs"][0, 0]) for number in range(30)}
     assert begins == set(range(10))

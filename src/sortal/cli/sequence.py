@@ -170,10 +170,10 @@ def caption(run: str, images: tuple[str, ...], beam: int) -> None:
     """Say what is on images, by a run of captions."""
     _need_nets()
     from sortal.data import shown
-    from sortal.train.sequence.captions import caption_files
+    from sortal.train.sequence.captioning import caption_files
     from sortal.train.sequence.run import open_run
 
-    kept = open_run(run, "captions")
+    kept = open_run(run, "captions", "photographs")
     for path, words in zip(images, caption_files(kept.net, images, kept.symbols["words"], beam)):
         click.echo(f"{shown(path)}: {' '.join(words)}")
 

@@ -23,9 +23,12 @@ class LanguageModel(Task):
 
     def __init__(self) -> None:
         self.carried: Any = None
+        self._rows = 0
 
     def loss(self, net: nn.Module, batch: Batch) -> Answer:
-        state = None if bool(batch["first"]) else self.carried
+        # A part of a batch, tried where the whole did not fit in memory, cannot go on from the whole's state.
+        goes_on = not bool(batch["first"].any()) and self._rows in (0, len(batch["inputs"]))
+        state, self._rows = self.carried if goes_on else None, len(batch["inputs"])
         logits, state = net(batch["inputs"], state)
         self.carried = _detached(state)
         targets = batch["targets"].flatten()
@@ -49,6 +52,7 @@ class LanguageModel(Task):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         parts = tuple(state[name] for name in sorted(state))
+        self._rows = 0  # as many as the batch that goes on has
         self.carried = (parts if len(parts) > 1 else parts[0]) if parts else None
 
 

@@ -129,7 +129,8 @@ class TextBatches:
         for piece in range(start, len(self)):
             at = begins + piece * self._n_steps + torch.arange(self._n_steps)
             yield {
-                "inputs": self._text[at], "targets": self._text[at + 1], "first": torch.tensor(piece == 0),
+                "inputs": self._text[at], "targets": self._text[at + 1],
+                "first": torch.full((self._n_streams,), piece == 0),
             }  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_recipes_need_no_torch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "captions-folder"])
 def test_smoke(name, tmp_path):
     ear = Ear()
     recipe = recipes.smoke(RECIPES[name]())

@@ -13,7 +13,7 @@ from sortal.errors import InputError
 from sortal.tasks import LanguageModel
 from sortal.train.loop import train
 from sortal.train.plan import Plan
-from sortal.train.sequence import captions, recipes, spoken, stand_ins, surnames
+from sortal.train.sequence import captioning, recipes, spoken, stand_ins, surnames
 from sortal.train.sequence.commands import translated
 from sortal.train.sequence.memory import MemoryBatches
 from sortal.train.sequence.prepared import made
@@ -105,11 +105,11 @@ def test_a_finished_run_is_used(runs):
 def test_captions_of_image_files(runs, tmp_path):
     kept = open_run(runs / "captions", "captions")
     Image.new("RGB", (50, 40)).save(tmp_path / "a.png")
-    (words,) = captions.caption_files(kept.net, [str(tmp_path / "a.png")], kept.symbols["words"], 2)
+    (words,) = captioning.caption_files(kept.net, [str(tmp_path / "a.png")], kept.symbols["words"], 2)
     assert len(words) <= 40
     (tmp_path / "b.png").write_text("no image")
     with pytest.raises(InputError, match=r"b.png must be an image"):
-        captions.caption_files(kept.net, [str(tmp_path / "b.png")], kept.symbols["words"])
+        captioning.caption_files(kept.net, [str(tmp_path / "b.png")], kept.symbols["words"])
 
 
 def test_a_folder_with_captions_is_learned_from(tmp_path):
@@ -126,8 +126,8 @@ def test_a_folder_with_captions_is_learned_from(tmp_path):
 def test_bleu_is_100_for_what_was_asked_for():
     pytest.importorskip("sacrebleu")
     right = [[("a", "three", "left", "of", "a", "seven")], [("an", "eight"), ("one", "eight")]]
-    assert captions.bleu([right[0][0], right[1][1]], right) == pytest.approx(100)
-    assert captions.bleu([("seven",), ("eight",)], right) < 10
+    assert captioning.bleu([right[0][0], right[1][1]], right) == pytest.approx(100)
+    assert captioning.bleu([("seven",), ("eight",)], right) < 10
 
 
 def test_a_language_model_that_was_stopped_ends_with_the_same_bits(tmp_path):

@@ -173,9 +173,9 @@ def captions_signs() -> SequenceRecipe:
 def captions_folder() -> SequenceRecipe:
     """Photographs with the caption file of Flickr8k or COCO, as they are published. For a GPU."""
     return replace(
-        captions(), name="captions-folder", figure="bleu", goal=None,
+        captions(), name="captions-folder", kind="photographs", figure="bleu", goal=None,
         net={"width": 256, "hidden": 512, "dropout": 0.4},
-        options={"images": "folder", "size": 128, "least": 5},
+        options={"size": 128, "least": 5},
     )  # fmt: skip
 
 

@@ -29,7 +29,17 @@ from sortal.whole import write_whole
 
 __all__ = ["Kept", "SequenceOutcome", "evaluate", "open_run", "run_sequence"]
 
-KINDS = ("surnames", "spoken", "pixels", "tagging", "commands", "characters", "memory", "captions")
+KINDS = (
+    "surnames",
+    "spoken",
+    "pixels",
+    "tagging",
+    "commands",
+    "characters",
+    "memory",
+    "captions",
+    "photographs",
+)
 KEPT = "sequence.json"
 
 
@@ -108,8 +118,8 @@ def evaluate(
     return prepared.judge(kept.net.to(where.device), where)
 
 
-def open_run(run: str | os.PathLike[str], kind: str | None = None) -> Kept:
-    """A run's network with its weights. `InputError` where it is none, or not of `kind`."""
+def open_run(run: str | os.PathLike[str], *kinds: str) -> Kept:
+    """A run's network with its weights. `InputError` where it is none, or of none of `kinds`."""
     folder = Path(run)
     name = shown(str(folder))
     try:
@@ -129,9 +139,9 @@ def open_run(run: str | os.PathLike[str], kind: str | None = None) -> Kept:
         net.load_state_dict(weights)
     except (KeyError, TypeError, AttributeError, RuntimeError) as e:
         raise DataError(f"{name}: {KEPT} and the weights do not fit: {str(e)[:160]}. Train again.") from e
-    if kind is not None and recipe.kind != kind:
+    if kinds and recipe.kind not in kinds:
         raise InputError(
-            f"{name} must be a run of the kind {kind}; it is one of {recipe.kind} ({recipe.name})."
+            f"{name} must be a run of the kind {kinds[0]}; it is one of {recipe.kind} ({recipe.name})."
         )
     return Kept(recipe, net.eval(), symbols)
 
