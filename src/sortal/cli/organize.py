@@ -20,7 +20,8 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
     "--encoder",
     default="auto",
     show_default=True,
-    help="auto, hog, pixels, an ONNX file, a network such as resnet50, or resnet20=FILE with its weights.",
+    help="auto, hog, pixels, self (trained on the pile itself), an ONNX file, a network such as resnet50, "
+    "resnet20=FILE with its weights, or a model folder.",
 )
 @click.option(
     "--preprocess",
@@ -73,6 +74,7 @@ def organize(  # noqa: PLR0917 - one parameter an option
     sortal organize photos.sortal -k 12
     sortal organize photos.sortal --suggest
     sortal organize photos.sortal --method sklearn.cluster.HDBSCAN --param min_cluster_size=20
+    sortal organize photos/ --encoder self
     sortal organize photos/ --encoder resnet50
     sortal organize recordings/ --read cut=silence
     sortal organize reviews.csv --read column=review
