@@ -16,6 +16,7 @@ try:
 except ImportError as e:
     raise MissingExtra("sortal.diagnose", "nets") from e
 
+from sortal.diagnose.clipping import Clipping, ClippingReport, clipping_report
 from sortal.diagnose.degradation import Degradation, degradation
 from sortal.diagnose.depth.coherence import coherence
 from sortal.diagnose.depth.profile import Activation, Layer, Profile, layer_profile
@@ -27,11 +28,13 @@ from sortal.diagnose.linear_dropout import (
     scaled_expected_loss,
 )
 from sortal.diagnose.look import answers, depths, evidence, feature_maps, filters
+from sortal.diagnose.microscope import Microscope, Sample
 from sortal.diagnose.regularisation import Regularisation, regularisation
 from sortal.diagnose.study_data import StudyData, study_data
 from sortal.diagnose.time.bptt import BpttTerms, bptt_terms
 from sortal.diagnose.time.gates import Gate, gates
 from sortal.diagnose.time.jacobians import GRUForms, gru_forms, jacobians, stack_jacobians
+from sortal.diagnose.time.lags import Lags, lags_of
 from sortal.diagnose.time.products import (
     SingularValues,
     horizon,
@@ -43,13 +46,15 @@ from sortal.diagnose.time.products import (
 from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.verdict.conditions import Sign, Verdict
 from sortal.diagnose.verdict.cures import Trial, try_cures
-from sortal.diagnose.verdict.examination import Examination, Lags, examine, lags_of
+from sortal.diagnose.verdict.examination import Examination, examine
 from sortal.diagnose.watch import GradientNorms, gradient_norms
 from sortal.diagnose.window import WindowStudy, window_study
 
 __all__ = [
     "Activation",
     "BpttTerms",
+    "Clipping",
+    "ClippingReport",
     "Degradation",
     "DropoutCheck",
     "Examination",
@@ -59,8 +64,10 @@ __all__ = [
     "GradientNorms",
     "Lags",
     "Layer",
+    "Microscope",
     "Profile",
     "Regularisation",
+    "Sample",
     "Sign",
     "SingularValues",
     "Spectrum",
@@ -71,6 +78,7 @@ __all__ = [
     "answers",
     "bptt_terms",
     "check_dropout",
+    "clipping_report",
     "coherence",
     "degradation",
     "depths",

@@ -34,7 +34,9 @@ def test_by_hand():
     net(X).square().sum().backward()
     length = float(net[2].weight.grad.norm())
     assert found.layers[1].gradient_norm == pytest.approx(length, rel=1e-5)
-    assert found.layers[1].update_ratio == pytest.approx(0.1 * length / float(net[2].weight.norm()), rel=1e-5)
+    assert found.layers[1].update_ratio == pytest.approx(
+        0.1 * length / float(net[2].weight.detach().norm()), rel=1e-5
+    )
     (tanh,) = found.activations
     assert (tanh.kind, tanh.idle) == ("tanh", pytest.approx(float((hidden.abs() > 0.95**0.5).float().mean())))
     assert found.decay == pytest.approx(found.layers[0].signal / found.layers[1].signal)

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from sortal import nets
 from sortal.diagnose import Profile, Sign, examine, lags_of
 from sortal.diagnose.depth.profile import Activation, Layer
 from sortal.diagnose.verdict.conditions import agreed, sign_in_depth, sign_of_growth
 from sortal.errors import InputError
-from sortal.tasks import Answer, Classify, Task
+from sortal.tasks import Answer, Classify, SequenceClassify, Task
 
 
 def layer(name, signal, ratio=math.nan, finite=True):
@@ -117,6 +118,22 @@ def test_the_gradient_by_state_is_that_of_autograd():
     nn.functional.cross_entropy(net.head(out[-1]), given["labels"]).backward()
     # The last state of the forward direction of the last layer is read by nothing but the head.
     assert lags.gradient[2, -1] == pytest.approx(float(out.grad[-1, :, :5].norm()), rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM"])
+def test_sequences_of_unequal_length_read_by_their_last_state(cell):
+    """The gradient by the last state is what reaches the loss; items that are looked at are the longest."""
+    net = nets.SequenceClassifier(2, 3, hidden=5, cell=cell, seed=0)
+    given = batch(9, first=True) | {"lengths": torch.tensor([3, 9, 1, 9, 5, 2])}
+    (lags,) = lags_of(net, lambda: SequenceClassify().loss(net, given).loss)
+    assert lags.log_influence.shape == (1, 10)
+    h = net.rnn(given["inputs"], None, given["lengths"])[0].detach().requires_grad_()
+    nn.functional.cross_entropy(
+        net.head(h[torch.arange(6), given["lengths"] - 1]), given["labels"]
+    ).backward()
+    assert lags.gradient[0, -1] == pytest.approx(float(h.grad[[1, 3], -1].norm()), rel=1e-4)
+    found = examine(net, SequenceClassify(), [given])
+    assert {layer.name for layer in found.profiles[0].reached} == {"rnn", "head"}
 
 
 def test_nothing_moves():

@@ -56,15 +56,11 @@ class Flow:
 
 @dataclass
 class Recorder:
-    """`attach` to a network, let it run once forwards and back, read `layers` and `activations`, `detach`.
-
-    `gradients=False` asks for no signal.
-    """
+    """`attach` to a network, let it run once forwards and back, read `layers` and `activations`, `detach`."""
 
     net: nn.Module
     layers: list[Flow] = field(default_factory=list)
     activations: list[Flow] = field(default_factory=list)
-    gradients: bool = True
 
     def __post_init__(self) -> None:
         self._inside: list[str] = []
@@ -87,6 +83,8 @@ class Recorder:
 
     def _entering(self, name: str) -> Callable[..., None]:
         def enter(module: nn.Module, given: object) -> None:
+            if not torch.is_grad_enabled():
+                return
             if not self._running:
                 self._mode.__enter__()  # type: ignore[no-untyped-call]
                 self._running = True
@@ -96,12 +94,13 @@ class Recorder:
 
     def _leaving(self, name: str) -> Callable[..., None]:
         def leave(module: nn.Module, given: object, out: object) -> None:
-            if self._inside:
-                self._inside.pop()
+            if not self._inside:
+                return
+            self._inside.pop()
             shown = out[0] if isinstance(out, tuple) and out else out
             if isinstance(shown, Tensor) and _own_weight(module) is not None:
                 self._channels_first = isinstance(module, nn.modules.conv._ConvNd)
-                self.layers.append(self._flow(name, type(module).__name__, module, shown))
+                self.layers.append(self._flow(name, type(module).__name__, module, out, shown))
             if not self._inside:
                 self._stop()
 
@@ -114,7 +113,7 @@ class Recorder:
         self._inside = []
 
     def _saw_curve(self, kind: str, out: Tensor) -> None:
-        flow = self._flow(self._inside[-1] if self._inside else "", kind, None, out)
+        flow = self._flow(self._inside[-1] if self._inside else "", kind, None, out, out)
         flow.idle = self._idle(kind, out.detach())
         self.activations.append(flow)
 
@@ -126,19 +125,32 @@ class Recorder:
         slope = 1 - out.square() if kind == "tanh" else 4 * out * (1 - out)
         return slope.lt(SLOPE).float().mean()
 
-    def _flow(self, name: str, kind: str, module: nn.Module | None, out: Tensor) -> Flow:
+    def _flow(self, name: str, kind: str, module: nn.Module | None, whole: object, out: Tensor) -> Flow:
         seen = out.detach()
         values = seen.abs().float() if seen.is_complex() else seen.float()
         variance, mean = torch.var_mean(values, correction=0)
         flow = Flow(name, kind, module, mean, variance, torch.isfinite(mean + variance), out.dtype)
-        flow.reached = out.requires_grad
-        if out.requires_grad and module is not None and self.gradients:
-
-            def note(gradient: Tensor) -> None:
-                flow.signal = gradient.detach().float().norm()
-
-            out.register_hook(note)  # type: ignore[no-untyped-call]
+        for one in _tensors(whole):
+            if one.requires_grad and module is not None:
+                flow.reached = True
+                one.register_hook(_noted(flow))  # type: ignore[no-untyped-call]
         return flow
+
+
+def _noted(flow: Flow) -> Callable[[Tensor], None]:
+    """Adds a gradient's length to the flow's signal: a recurrent layer gives outputs and a last state."""
+
+    def note(gradient: Tensor) -> None:
+        length = gradient.detach().abs().float().norm()
+        flow.signal = length if flow.signal is None else torch.hypot(flow.signal, length)
+
+    return note
+
+
+def _tensors(out: object) -> list[Tensor]:
+    if isinstance(out, Tensor):
+        return [out]
+    return [one for part in out for one in _tensors(part)] if isinstance(out, tuple) else []
 
 
 class _Curves(TorchFunctionMode):

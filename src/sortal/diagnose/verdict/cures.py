@@ -19,6 +19,7 @@ from sortal.diagnose.time.cells import is_recurrent, recurrent_layers, unwrapped
 from sortal.diagnose.verdict.conditions import Condition
 from sortal.diagnose.verdict.examination import examine
 from sortal.errors import InputError
+from sortal.nets import GRU, Recurrent
 from sortal.tasks import Batch, Task
 
 __all__ = ["CURES", "Trial", "try_cures"]
@@ -46,10 +47,17 @@ def gates(net: nn.Module, task: Task, batches: Sequence[Batch]) -> nn.Module | N
     """Each plain RNN becomes a GRU of the same size."""
     found = {name: module for name, module in recurrent_layers(net).items() if isinstance(module, nn.RNN)}
     for name, rnn in found.items():
-        gru = nn.GRU(
-            rnn.input_size, rnn.hidden_size, rnn.num_layers, rnn.bias, rnn.batch_first, rnn.dropout,
-            rnn.bidirectional,
-        )  # fmt: skip
+        options: dict[str, Any] = {
+            "num_layers": rnn.num_layers,
+            "dropout": rnn.dropout,
+            "bidirectional": rnn.bidirectional,
+        }
+        gru: nn.Module
+        if isinstance(rnn, Recurrent):  # ours takes lengths
+            gru = GRU(rnn.input_size, rnn.hidden_size, **options)
+        else:
+            more = {"bias": rnn.bias, "batch_first": rnn.batch_first}
+            gru = nn.GRU(rnn.input_size, rnn.hidden_size, **options, **more)
         net = _replaced(net, name, gru.to(rnn.weight_hh_l0))  # type: ignore[arg-type]
     return net if found else None
 
@@ -134,7 +142,9 @@ def window(net: nn.Module, task: Task, batches: Sequence[Batch]) -> nn.Module | 
 
 
 def _windowed(rnn: nn.Module, run: Callable[..., Any], steps: int) -> Callable[..., Any]:
-    def forward(inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(inputs: Tensor, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+        if lengths is not None:
+            raise InputError("a shorter window needs sequences of one length; these have several.")
         axis = int(bool(getattr(rnn, "batch_first", False))) if inputs.ndim == 3 else 0
         parts = []
         for part in inputs.split(steps, axis):  # type: ignore[no-untyped-call]
