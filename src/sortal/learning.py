@@ -20,6 +20,7 @@ from sortal.errors import InputError
 from sortal.nets import Network
 from sortal.progress import Progress
 from sortal.train import Augment, Head, Normalize, save_model, usual_augment
+from sortal.train.curve import epoch_line
 from sortal.train.device import Device, choose_device
 from sortal.train.head import judged_head
 from sortal.train.labels import balancing_weights, check_labels
@@ -158,7 +159,10 @@ def _network(
         "normalize": normalize,
     }  # fmt: skip
     folder = run / f"{way}{start_from}"
-    loop: Mapping[str, Any] = {"device": where, "folder": folder, "progress": progress}
+    loop: Mapping[str, Any] = {
+        "device": where, "folder": folder, "progress": progress,
+        "on_epoch": lambda epoch: progress.say(epoch_line(epoch, start.epochs)),
+    }  # fmt: skip
     if body is None or way == "scratch":
         net = nets.builder(start.net)(len(images.names), in_channels=3, seed=seed)
         check_images(images, net)

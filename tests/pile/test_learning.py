@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 import sortal
 from sortal.errors import DataError, InputError
+from sortal.progress import Progress
 
 from .digits import write_digits
 
@@ -23,6 +25,13 @@ from sortal.train.manifest import manifest_text
 from sortal.train.network_model import load_network, network_bytes
 from sortal.train.pretrained import loaded, normalize_of
 from sortal.whole import sha256_of
+
+
+class Told(Progress):
+    lines: ClassVar[list[str]] = []
+
+    def say(self, line):
+        self.lines.append(line)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,7 +52,7 @@ def trained(tmp_path_factory):
     with sortal.organize(root / "digits", k=10, names_from="folders") as pile:
         nines = [path for path in pile.paths if "/9/" in path]
         pile.none(items=nines)
-        head = pile.train(root / "digits.model", start=Start("resnet20", epochs=1))
+        head = pile.train(root / "digits.model", start=Start("resnet20", epochs=1), progress=Told())
     return root, head
 
 
@@ -67,6 +76,10 @@ def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
         wanted = net(torch.from_numpy(classifier.encoder.normalised(pixels))).numpy()
     found = head.logits(classifier.encoder.embed(pixels))
     assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()  # the exporter's 1e-4, through a head
+
+
+def test_the_curve_is_told_as_it_grows(trained):
+    assert any(line.startswith("epoch 1 of 1, loss ") for line in Told.lines)
 
 
 def test_a_look_at_it_says_the_names(trained):
@@ -101,8 +114,6 @@ def test_a_pile_is_grouped_by_the_networks_own_vectors(trained, tmp_path):
 
 
 def test_the_model_is_a_start_for_others(trained):
-    from sortal.progress import Progress
-
     root, _ = trained
     assert loaded("resnet20", root / "digits.model", Progress()).num_classes == 10
     with pytest.raises(InputError, match="holds a resnet20; got net 'resnet32'"):
@@ -123,16 +134,15 @@ def test_weights_of_a_grey_network_do_not_suit_a_pile(trained, tmp_path):
 
 
 def test_how_weights_want_their_pixels(trained, tmp_path):
-    from sortal.progress import Progress
     from sortal.published import HALVES, IMAGENET
     from sortal.train import Normalize
 
-    class Told(Progress):
+    class Heard(Progress):
         def say(self, line):
             told.append(line)
 
     def of(net, channels, weights):
-        return normalize_of(net, channels, weights, Told())
+        return normalize_of(net, channels, weights, Heard())
 
     told, run = [], tmp_path / "run" / "weights.safetensors"
     wanted = sortal.load(trained[0] / "digits.model").encoder.spec["preprocess"]
@@ -163,8 +173,6 @@ def test_a_model_without_a_network_is_no_start(trained, tmp_path):
 
 def test_a_run_that_was_stopped_never_goes_on_for_other_weights(trained, tmp_path):
     import signal
-
-    from sortal.progress import Progress
 
     class Impatient(Progress):
         def advance(self, n):

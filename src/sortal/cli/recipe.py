@@ -1,11 +1,6 @@
 """sortal recipe"""
 
-from typing import TYPE_CHECKING
-
 import click
-
-if TYPE_CHECKING:
-    from sortal.train.curve import Epoch
 
 NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of sortal.train.recipes
 
@@ -43,6 +38,7 @@ def recipe(
 
     from sortal.cli.output import print_json, progress
     from sortal.train import recipes
+    from sortal.train.curve import epoch_line
 
     asked = recipes.RECIPES[name]()
     if smoke:
@@ -79,13 +75,3 @@ def recipe(
     )
     if into:
         click.echo(f"curve: {into}/curve.html, curve.csv; weights: {into}/weights.safetensors")
-
-
-def epoch_line(epoch: "Epoch", n_epochs: int) -> str:
-    """One epoch as a line of the live curve."""
-    parts = [f"epoch {epoch.epoch} of {n_epochs}", f"loss {epoch.loss:.4f}", f"right {epoch.right:.2%}"]
-    if epoch.valid_right is not None:
-        parts.append(f"held out {epoch.valid_right:.2%}")
-    if epoch.clipped:
-        parts.append(f"{epoch.clipped:.0%} of steps clipped, by {epoch.clipped_away:.0%} of their length")
-    return ", ".join([*parts, f"rate {epoch.lr:.2g}", f"{epoch.cpu_s:.1f} CPU-s"])

@@ -50,7 +50,7 @@ def train(
     from dataclasses import replace
 
     from sortal.cli.output import print_json, progress
-    from sortal.cli.recipe import epoch_line
+    from sortal.train.curve import epoch_line
     from sortal.train.sequence import recipes
 
     asked = recipes.RECIPES[name]()

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
-__all__ = ["Epoch", "curve_csv", "curve_page"]
+__all__ = ["Epoch", "curve_csv", "curve_page", "epoch_line"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,16 @@ class Epoch:
     clipped_away: float | None
     cpu_s: float
     wall_s: float
+
+
+def epoch_line(epoch: Epoch, n_epochs: int) -> str:
+    """One epoch as a line of the live curve."""
+    parts = [f"epoch {epoch.epoch} of {n_epochs}", f"loss {epoch.loss:.4f}", f"right {epoch.right:.2%}"]
+    if epoch.valid_right is not None:
+        parts.append(f"held out {epoch.valid_right:.2%}")
+    if epoch.clipped:
+        parts.append(f"{epoch.clipped:.0%} of steps clipped, by {epoch.clipped_away:.0%} of their length")
+    return ", ".join([*parts, f"rate {epoch.lr:.2g}", f"{epoch.cpu_s:.1f} CPU-s"])
 
 
 def curve_csv(curve: Sequence[Epoch]) -> str:

@@ -18,6 +18,7 @@ from sortal.progress import Progress
 from sortal.tasks import Classify
 from sortal.train.augment import Augment
 from sortal.train.batches import ImageBatches
+from sortal.train.curve import Epoch
 from sortal.train.device import Device
 from sortal.train.head import fit_linear
 from sortal.train.labels import balancing_weights
@@ -121,6 +122,7 @@ def _trained(
     *,
     device: Device,
     folder: str | os.PathLike[str] | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress,
 ) -> Trained:
     batches = ImageBatches(
@@ -128,7 +130,7 @@ def _trained(
         device=device.device,
     )  # fmt: skip
     task = Classify(weights=balancing_weights(images.labels, images.names)[0])
-    return train(net, task, batches, plan, device=device, folder=folder, progress=progress)
+    return train(net, task, batches, plan, device=device, folder=folder, on_epoch=on_epoch, progress=progress)
 
 
 def _outputs(
