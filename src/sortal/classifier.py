@@ -62,8 +62,10 @@ class Classifier:
 
 def encoder_of(model: Model | EncoderFolder) -> Encoder:
     """What makes the vectors of a model, ready to run. `InputError` where it is another than the head's."""
-    network = model.folder / "encoder.onnx"
-    encoder = embed.rebuild(model.encoder.get("spec", {}), network if network.is_file() else None)
+    files = (model.folder / name for name in ("encoder.onnx", "encoder.safetensors"))
+    encoder = embed.rebuild(
+        model.encoder.get("spec", {}), next((file for file in files if file.is_file()), None)
+    )
     if (encoder.digest, encoder.dim) != (model.encoder["digest"], model.encoder["dim"]):
         raise InputError(
             f"{shown(str(model.folder))}: the head was trained on vectors of another encoder "

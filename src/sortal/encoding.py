@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sortal import embed
-from sortal.data import Source, shown
-from sortal.embed import Encoder, NetworkEncoder, NetworkWish, OnnxEncoder
-from sortal.errors import SortalError, StoreError
+from sortal.data import Found, Source, open_source, shown
+from sortal.embed import Encoder, FittedWish, NetworkEncoder, NetworkWish, OnnxEncoder
+from sortal.errors import SortalError, StoreError, Unreadable
 from sortal.progress import Progress
 from sortal.store import EncoderRow, Store
 from sortal.store.segments import sync_folder
@@ -17,7 +19,10 @@ __all__ = ["keep_weights", "network_command", "rebuilt_encoder", "settled_encode
 
 
 def settled_encoder(
-    store: Store, given: Source | None, chosen: Encoder | NetworkWish | None, progress: Progress
+    store: Store,
+    given: Source | None,
+    chosen: Encoder | NetworkWish | FittedWish | None,
+    progress: Progress,
 ) -> tuple[Encoder, str]:
     """The encoder and the reason for it, in words. A network that the pile keeps is taken from there.
 
@@ -26,6 +31,8 @@ def settled_encoder(
     """
     if chosen is None:
         encoder, reason = _kept(store) or _for_new(store, given, progress)
+    elif isinstance(chosen, FittedWish):
+        encoder, reason = _fitted(store, given, chosen, progress), "as asked, fitted on what is there now"
     elif isinstance(chosen, NetworkWish):
         row = next((row for row in store.encoders() if chosen.is_of(row.spec) and _stands(store, row)), None)
         encoder, reason = chosen.made(progress) if row is None else rebuilt_encoder(store, row), "as asked"
@@ -68,9 +75,33 @@ def _for_new(store: Store, given: Source | None, progress: Progress) -> tuple[En
             return wish.made(progress), "auto takes it for photographs: its weights are in the cache"
         except SortalError as e:
             progress.say(f"{wish.name} is in the cache and cannot be used: {e}")
+    fitted = embed.fitted_wish(embed.without_weights(kind))
+    if fitted is not None:
+        return _fitted(
+            store, given, fitted, progress
+        ), "auto takes it, fitted on this pile: it needs no weights"
     return embed.named(embed.without_weights(kind)), (
         "auto takes it where the pile has no other: it needs no weights and works everywhere"
     )
+
+
+def _fitted(store: Store, given: Source | None, wish: FittedWish, progress: Progress) -> Encoder:
+    """The encoder that `wish` names, fitted on the items of `given` and of all sources of the pile."""
+    progress.say(f"fitting {wish.name} on the pile")
+    sources = [] if given is None else [given]
+    for row in store.sources():
+        if given is None or row.location != given.location:
+            with suppress(SortalError):  # reading it is tried again, and then told
+                sources.append(open_source(row.location, None, store.reading()))
+    return wish.made(_contents(sources), store.path / "models")
+
+
+def _contents(sources: Sequence[Source]) -> Iterator[bytes]:
+    for source in sources:
+        for entry in source.scan():
+            if isinstance(entry, Found):
+                with suppress(Unreadable):
+                    yield source.read(entry.path)
 
 
 def network_command(store: Store) -> str:
@@ -85,8 +116,8 @@ def network_command(store: Store) -> str:
 
 def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
     """The encoder of `row`. StoreError where the network kept in the pile is not the one it was."""
-    weights = _weights_path(store, row.digest)
-    encoder = embed.rebuild(row.spec, weights if weights.is_file() else None)
+    kept = (_weights_path(store, row.digest, ending) for ending in (".onnx", ".safetensors"))
+    encoder = embed.rebuild(row.spec, next((path for path in kept if path.is_file()), None))
     if (encoder.digest, encoder.dim) != (row.digest, row.dim):
         raise StoreError(
             f"{shown(str(store.path))}: damaged, its encoder {shown(row.name)} is not what made its vectors:"
@@ -96,14 +127,16 @@ def rebuilt_encoder(store: Store, row: EncoderRow) -> Encoder:
     return encoder
 
 
-def _weights_path(store: Store, digest: str) -> Path:
-    return store.path / "models" / f"{digest}.onnx"
+def _weights_path(store: Store, digest: str, ending: str = ".onnx") -> Path:
+    return store.path / "models" / f"{digest}{ending}"
 
 
 def keep_weights(store: Store, encoder: Encoder) -> None:
     """Copy the network into the pile, so that the pile can be grouped again when the file has moved."""
-    kept = _weights_path(store, encoder.digest)
-    if encoder.weights in (None, kept):  # none, or the pile's own, whose digest was just compared
+    if encoder.weights is None:
+        return
+    kept = _weights_path(store, encoder.digest, encoder.weights.suffix)
+    if encoder.weights == kept:  #  or the pile's own, whose digest was just compared
         return
     if kept.exists() and sha256_of(kept) == encoder.digest:
         return

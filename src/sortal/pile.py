@@ -621,7 +621,9 @@ class Pile:
             },
             trained_on=f"{len(named):,} named items of {self.path.name}",
             n_named_by_group=self.n_named_by_group,
-            extra_files={} if encoder.weights is None else {"encoder.onnx": encoder.weights},
+            extra_files=(
+                {} if encoder.weights is None else {f"encoder{encoder.weights.suffix}": encoder.weights}
+            ),
         )  # fmt: skip
         return head
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sortal import embed
-from sortal.data import KINDS, Source, open_source, shown
-from sortal.embed import Encoder, NetworkWish
+from sortal.data import KINDS, PiecesSource, Source, open_source, shown
+from sortal.embed import Encoder, FittedWish, NetworkWish
 from sortal.encoding import keep_weights, network_command, settled_encoder
 from sortal.errors import InputError, SortalError
 from sortal.progress import Progress, counted
@@ -32,7 +32,7 @@ LookedAt = list[tuple[int, Source, embed.Plan]]  # source id, source, what a loo
 def bring_up_to_date(
     store: Store,
     given: Source | None,
-    chosen: Encoder | NetworkWish | SelfWish | None,
+    chosen: Encoder | NetworkWish | FittedWish | SelfWish | None,
     grouper: "Grouper",
     progress: Progress,
 ) -> None:
@@ -63,6 +63,8 @@ def bring_up_to_date(
             _tell_outlook(store, source, plan, encoder, progress)
             progress.start("embedding", len(plan.todo))
             embed.embed(store, source_id, source, encoder, encoder_id, plan.todo, progress.advance)
+        for note in source.notes if isinstance(source, PiecesSource) else ():
+            progress.say(note)
     ids = _staying(store, encoder_id, looked_at)
     if not len(ids):
         raise InputError(_nothing_to_group(store))

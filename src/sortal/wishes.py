@@ -11,7 +11,7 @@ from typing import Any, TypeGuard, cast
 from sortal import embed
 from sortal.classifier import encoder_of
 from sortal.data import KINDS, Kind, NamesFrom, Reading, Source, detected_kind, open_source, shown
-from sortal.embed import Encoder, NetworkWish, Preprocess
+from sortal.embed import Encoder, FittedWish, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.store import Store, is_pile
 from sortal.teaching import SelfWish
@@ -52,21 +52,29 @@ def settled_reading(
     pile: Path, location: Path | None, kind: str | None, read: Mapping[str, Any] | None
 ) -> Reading:
     """How the pile's files are read: as it was kept, or for a new pile as asked or detected."""
-    asked = None if kind is None else Reading.checked(kind, read)
     if is_pile(pile):
         with Store.open(pile) as store:
             kept, begun = store.reading(), bool(store.sources())
         if begun:
-            asked = asked or (Reading.checked(kept.kind, read) if read else kept)
-            if asked != kept:
-                raise InputError(
-                    f"{shown(str(pile))} is read as {kept}, which stays; got {asked}: say into to make "
-                    "another pile."
-                )
+            _check_same(pile, kept, kind, read or {})
             return kept
-    if asked is not None or location is None:
-        return asked or Reading()
-    return Reading.checked(detected_kind(location), read)
+    if location is None:
+        return Reading.checked(kind or "image", read)
+    kind = kind or detected_kind(location)
+    # A single file of text is one of lines: it would make a pile of one item.
+    lines = (
+        {"by": "line"} if kind == "text" and os.path.isfile(location) and location.suffix != ".zip" else {}
+    )
+    return Reading.checked(kind, lines | dict(read or {}))
+
+
+def _check_same(pile: Path, kept: Reading, kind: str | None, read: Mapping[str, Any]) -> None:
+    asked = Reading.checked(kind or kept.kind, read)
+    had = kept.as_json()
+    if asked.kind != kept.kind or any(had.get(key) != value for key, value in read.items()):
+        raise InputError(
+            f"{shown(str(pile))} is read as {kept}, which stays; got {asked}: say into to make another pile."
+        )
 
 
 def given_source(
@@ -85,7 +93,7 @@ def given_source(
 
 def chosen_encoder(
     encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None, kind: Kind = "image"
-) -> Encoder | NetworkWish | SelfWish | None:
+) -> Encoder | NetworkWish | FittedWish | SelfWish | None:
     """What is named; a network's weights are not touched yet. None for "auto"."""
     chosen = _named_encoder(encoder, preprocess, seed)
     takes = kind
@@ -101,14 +109,16 @@ def chosen_encoder(
 
 def _named_encoder(
     encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None
-) -> Encoder | NetworkWish | SelfWish | None:
+) -> Encoder | NetworkWish | FittedWish | SelfWish | None:
     if encoder == "self" and preprocess is None:
         return SelfWish(seed)
     if encoder != "auto":
         wish = os.fspath(encoder)
         if os.path.isdir(wish):
             return _of_model(wish, preprocess)
-        return embed.network_wish(wish, preprocess) or embed.named(wish, preprocess)
+        return (
+            embed.fitted_wish(wish) or embed.network_wish(wish, preprocess) or embed.named(wish, preprocess)
+        )
     if preprocess is not None:
         raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
     return None

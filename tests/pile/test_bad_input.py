@@ -49,8 +49,8 @@ def bad_sources(folder):
     """What, the path, the words that are looked for."""
     (folder / "empty").mkdir()
     (folder / "texts").mkdir()
-    (folder / "texts" / "a.txt").write_text("no image")
-    (folder / "a.txt").write_text("no list")
+    (folder / "texts" / "a.pdf").write_bytes(b"%PDF-1.4")
+    (folder / "a.pdf").write_bytes(b"%PDF-1.4")
     (folder / "none.csv").write_bytes(b"")
     (folder / "torn.zip").write_bytes(b"PK\x03\x04torn")
     os.mkfifo(folder / "pipe")
@@ -58,7 +58,7 @@ def bad_sources(folder):
         "missing": (folder / "missing", "no such file"),
         "empty": (folder / "empty", "is empty"),
         "no image": (folder / "texts", "must hold images"),
-        "a text": (folder / "a.txt", "a.txt"),
+        "a text": (folder / "a.pdf", "a.pdf"),
         "an empty list": (folder / "none.csv", "is empty"),
         "a broken zip": (folder / "torn.zip", "torn.zip"),
         "a pipe": (folder / "pipe", "FIFO"),

@@ -68,3 +68,72 @@ def test_an_encoder_of_another_kind_is_refused(tones, tmp_path):
     with pytest.raises(InputError, match="the options of sound are cut, channels"):
         sortal.organize(tones, tmp_path / "a.sortal", read={"by": "line"})
     assert not (tmp_path / "a.sortal").exists()
+
+
+# ---- text
+
+ABOUT = {
+    "cats": "the {} cat sleeps on the {} sofa and purrs",
+    "rain": "heavy {} rain falls over the {} hills tonight",
+    "trains": "the {} train to {} leaves from platform nine",
+}
+ADJECTIVES = ["old", "grey", "small", "late", "northern", "quiet", "second", "far"]
+
+
+def lines_about():
+    pairs = [(one, two) for one in ADJECTIVES for two in ADJECTIVES if one != two]
+    return [(kind, said.format(*pair)) for kind, said in ABOUT.items() for pair in pairs]
+
+
+def test_lines_of_text_from_file_to_names(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(text for _, text in lines_about()))
+    with sortal.organize(tmp_path / "a.txt", k=3) as pile:
+        assert (pile.kind, pile.encoder.name, len(pile), len(pile.groups)) == ("text", "tfidf", 168, 3)
+        assert pile.paths[0].endswith("a.txt#1")
+        words = pile.keywords()
+        assert sorted(
+            next(w for w in ("cat", "rain", "train") if w in found.split(", ")) for found in words.values()
+        ) == ["cat", "rain", "train"]
+        for number, found in words.items():
+            pile.name(number, "rain" if "rain" in found else "other")
+        pile.train(tmp_path / "m.model")
+        pile.write_report(tmp_path / "r.html")
+        before = pile.encoder.digest, pile.vectors[:168].copy()
+    assert "heavy old rain" in (tmp_path / "r.html").read_text()
+    (tmp_path / "new.txt").write_text("much rain falls over the hills\nthe cat purrs")
+    found = sortal.load(tmp_path / "m.model").predict(tmp_path / "new.txt")
+    assert [one.name for one in found.predictions] == ["rain", "other"]
+    with (tmp_path / "a.txt").open("a") as file:
+        file.write("\nthe last train leaves")
+    with sortal.organize(tmp_path / "a.sortal") as again:  # the fit is kept, old vectors stand
+        assert len(again) == 169
+        assert again.encoder.digest == before[0]
+        assert (again.vectors[:168] == before[1]).all()
+    with sortal.organize(tmp_path / "a.sortal", encoder="tfidf") as anew:
+        assert anew.encoder.digest != before[0]
+
+
+def test_a_file_of_many_items_names_them(tmp_path):
+    for kind in ABOUT:
+        texts = [text for one, text in lines_about() if one == kind]
+        (tmp_path / f"{kind}.txt").write_text("\n".join(texts))
+    with sortal.organize(tmp_path, k=3, names_from="folders", read={"by": "line"}) as pile:
+        assert sorted(group.name for group in pile.groups) == sorted(ABOUT)
+
+
+def test_files_of_text_in_an_old_encoding_are_said(tmp_path):
+    pytest.importorskip("charset_normalizer", reason="needs the extra text")
+    said = []
+
+    class Told(sortal.pile.Progress):
+        def say(self, line):
+            said.append(line)
+
+    for i, (_, text) in enumerate(lines_about()[::9]):
+        (tmp_path / f"{i}.txt").write_text(
+            f"Übrigens: größer, schöner, wärmer. {text} Grüße aus München", "cp1252"
+        )
+    (tmp_path / "nul.txt").write_bytes(b"a\0b")
+    with sortal.organize(tmp_path, tmp_path.parent / "c.sortal", k=2, progress=Told()) as pile:
+        assert [row.kind for row in pile.quarantine] == ["not a text"]
+    assert any(line.startswith("read as cp125") for line in said)

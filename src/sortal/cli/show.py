@@ -89,15 +89,21 @@ def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
     if made and made.evidence["candidates"] and only is None:
         print_candidates(made.evidence["candidates"], int(pile.labels.max()) + 1)
     base = _shared_folder(pile.paths)
+    few, words = 3 if only is None else 99, pile.keywords()
+    texts = pile.excerpts([p for group in chosen for p in _examples(group, few)], 80)
     for group in chosen:
-        _group(pile, group, base, few=3 if only is None else 99)
+        _group(pile, group, base, few, words.get(group.number, ""), texts)
     if pile.quarantine and only is None:
         kinds = Counter(row.kind for row in pile.quarantine)
         text = ", ".join(f"{count:,} {shown(kind)}" for kind, count in kinds.most_common())
         click.echo(f"\nquarantine: {text} (--quarantine lists them)")
 
 
-def _group(pile: "Pile", group: "Group", base: str, few: int) -> None:
+def _examples(group: "Group", few: int) -> tuple[int, ...]:
+    return (*group.shape.typical[:few], *group.shape.outliers[:few])
+
+
+def _group(pile: "Pile", group: "Group", base: str, few: int, words: str, texts: Mapping[int, str]) -> None:
     from sortal.data import shown
 
     name = shown(group.name) if group.name is not None else "-"
@@ -105,9 +111,12 @@ def _group(pile: "Pile", group: "Group", base: str, few: int) -> None:
         f"\n{group.number:>4}  {name}  {counted(group.size, 'item')}, "
         f"tightness {group.shape.tightness:.2f}{_said(group)}"
     )
+    if words:
+        click.echo(f"      {shown(words)}")
     for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
         for position in positions[:few]:
-            click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}")
+            said = f"  {shown(texts[position])}" if position in texts else ""
+            click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}{said}")
 
 
 def _said(group: "Group") -> str:

@@ -5,6 +5,7 @@ from sortal.data.images import PIXEL_LIMIT, decode_image
 from sortal.data.kinds import KINDS, Input, Kind, Reading
 from sortal.data.labelled import LabelledImages, load_labelled, load_mnist
 from sortal.data.picture import excerpt, picture, playback
+from sortal.data.pieces import PiecesSource
 from sortal.data.prepare import ImageInput, prepare, thumbnail
 from sortal.data.series import SeriesInput, as_npy, decode_series
 from sortal.data.shown import printable, shown
@@ -25,6 +26,7 @@ __all__ = [
     "Kind",
     "LabelledImages",
     "NamesFrom",
+    "PiecesSource",
     "Reading",
     "Refused",
     "SeriesInput",

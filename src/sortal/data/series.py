@@ -38,15 +38,29 @@ _Row = tuple[int, list[str]]  # line number, cells
 
 @dataclass(frozen=True)
 class SeriesInput:
-    """How an encoder wants its series: float64, channels x time, of any length."""
+    """How an encoder wants its series: so many channels, of one length; None takes them as they are."""
 
+    channels: int | None = None
+    length: int | None = None
     kind: ClassVar[Kind] = "series"
 
-    def read(self, content: bytes) -> Series:
-        return decode_series(content)
+    def read(self, content: bytes) -> np.ndarray:
+        return self.prepared(decode_series(content))
 
-    def stack(self, items: Sequence[Any]) -> list[Any]:
-        return list(items)
+    def prepared(self, values: Series) -> np.ndarray:
+        """float32, brought to `length` by straight lines between values; float64 as it is without one."""
+        if self.channels not in (None, len(values)):
+            raise Unreadable("channels", f"{len(values)} channels; the encoder takes {self.channels}")
+        if self.length is None:
+            return values
+        n = values.shape[1]
+        if n != self.length:
+            at, wanted = np.arange(n), np.linspace(0, n - 1, self.length)
+            values = np.stack([np.interp(wanted, at, line) for line in values])
+        return values.astype(np.float32)
+
+    def stack(self, items: Sequence[Any]) -> Any:
+        return list(items) if self.length is None else np.stack(items)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import replace
 
 from sortal.data.archive import ZipSource
 from sortal.data.folder import FolderSource
@@ -124,8 +123,7 @@ def _open_file(path: str, head: bytes, size: int, names_from: NamesFrom, reading
         read = read_csv if _ending(path) == ".csv" and not head.startswith(b"PAR1") else read_parquet
         source = ListSource(read(path), path, names_from, check_head=check_head)
     elif reading.kind != "image":
-        by_line = replace(reading, by=reading.by or "line") if reading.kind == "text" else reading
-        return _cut(ListSource({path: None}, path, names_from, "files", check_head), by_line)
+        return _cut(ListSource({path: None}, path, names_from, "files", check_head), reading)
     else:
         looks = f"a {known} image" if (known := image_format(head)) else kind_of_file(head)
         raise InputError(f"source must be {_ACCEPTED}; the file {shown(path)} looks like {looks}.")

@@ -1,8 +1,10 @@
 """Items in, vectors out: encoders, and how one is run over a pile."""
 
 from sortal.embed.choose import Outlook, named, outlook, shows_photographs, without_weights
-from sortal.embed.encoder import Encoder, rebuild
+from sortal.embed.encoder import Encoder
+from sortal.embed.fitted import FittedWish, fitted_wish
 from sortal.embed.hog import Hog
+from sortal.embed.kept import rebuild
 from sortal.embed.mel import Mel
 from sortal.embed.network import NetworkEncoder, NetworkWish, network_wish, pretrained, recommended
 from sortal.embed.onnx import OnnxEncoder, Preprocess
@@ -11,6 +13,7 @@ from sortal.embed.run import Plan, embed, plan, refuse, vectors_of
 
 __all__ = [
     "Encoder",
+    "FittedWish",
     "Hog",
     "Mel",
     "NetworkEncoder",
@@ -21,6 +24,7 @@ __all__ = [
     "Plan",
     "Preprocess",
     "embed",
+    "fitted_wish",
     "named",
     "network_wish",
     "outlook",

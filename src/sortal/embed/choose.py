@@ -38,11 +38,13 @@ def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) ->
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
     if own is not None:
         return own()
-    near = get_close_matches(wish.partition("=")[0].lower(), ["auto", "self", *_OWN, *PUBLISHED], 3, 0.5)
+    near = get_close_matches(
+        wish.partition("=")[0].lower(), ["auto", "self", *_OWN, "tfidf", "minirocket", *PUBLISHED], 3, 0.5
+    )
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise InputError(
-        "encoder must be auto, hog, pixels or self (images), mel (sound), the path of an ONNX file or of a "
-        f"model, or a network: {', '.join(PUBLISHED)}; "
+        "encoder must be auto, hog, pixels or self (images), mel (sound), tfidf (text), minirocket (series), "
+        f"the path of an ONNX file or of a model, or a network: {', '.join(PUBLISHED)}; "
         f"or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
     )
 
