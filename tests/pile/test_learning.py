@@ -118,7 +118,7 @@ def test_the_model_is_a_start_for_others(trained):
     assert loaded("resnet20", root / "digits.model", Progress()).num_classes == 10
     with pytest.raises(InputError, match="holds a resnet20; got net 'resnet32'"):
         loaded("resnet32", root / "digits.model", Progress())
-    with pytest.raises(InputError, match="Did you mean resnet32"):
+    with pytest.raises(InputError, match="Did you mean resnet34 or resnet32"):
         loaded("resnet32", "resnet3", Progress())
 
 

@@ -29,8 +29,8 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
     if kind in _FROM_FILE and weights is not None:
         return _FROM_FILE[kind](weights, spec)
     raise DataError(
-        "the encoder must be hog, pixels or mel, or with a file tfidf, minirocket, onnx, network or self; "
-        f"got {kind[:40]!r}: it was made by a newer Sortal, or the description is damaged."
+        "the encoder must be one of hog, pixels, mel, or tfidf, minirocket, onnx, network or self with its "
+        f"file; got {kind[:40]!r}: it was made by a newer Sortal, or the description is damaged."
     )
 
 
