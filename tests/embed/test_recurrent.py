@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sortal import nets
 from sortal.embed import recurrent
-from sortal.errors import DataError, InputError, StoreError
+from sortal.errors import DataError, InputError
 
 KINDS = [nets.RNN, nets.GRU, nets.LSTM]
 SHAPES = [(1, 1, 1, False), (5, 7, 2, True), (7, 3, 3, False), (4, 6, 1, True)]
@@ -153,7 +153,7 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path):
     with pytest.raises(DataError, match="must give torch's numbers; they differ by nan"):
         recurrent.write(net, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(StoreError, match="cannot be written: No such file or directory"):
+    with pytest.raises(InputError, match=r"must be a folder to write net\.onnx into"):
         recurrent.write(nets.GRU(4, 5), tmp_path / "nowhere" / "net.onnx")
 
 

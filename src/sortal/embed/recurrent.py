@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sortal.errors import DataError, InputError, MissingExtra, StoreError
+from sortal.errors import DataError, InputError, MissingExtra
+from sortal.whole import checked_target, write_whole
 
 if TYPE_CHECKING:
     from sortal.nets import Recurrent
@@ -80,17 +81,11 @@ def graph(net: "Recurrent") -> bytes:
 
 
 def write(net: "Recurrent", path: str | os.PathLike[str]) -> Path:
-    """`graph(net)` as a file, once onnxruntime gives torch's numbers. `StoreError` where the disk refuses."""
-    content = graph(net)
+    """`graph(net)` as a file, whole, once onnxruntime gives torch's numbers from it: else `DataError`."""
+    target, content = checked_target(path), graph(net)
     _verify(net, _session(content))
-    path = Path(path)
-    try:
-        path.write_bytes(content)
-    except OSError as e:
-        raise StoreError(
-            f"{path}: the network cannot be written: {e.strerror or e}; name another folder."
-        ) from e
-    return path
+    write_whole(target, content)
+    return target
 
 
 class Stream:
