@@ -16,10 +16,20 @@ KINDS = [nets.RNN, nets.GRU, nets.LSTM]
 SHAPES = [(1, 1, 1, False), (5, 7, 2, True), (7, 3, 3, False), (4, 6, 1, True)]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def by_onnxruntime(content, given):
     import onnxruntime
 
-    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, given)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"]).run(None, given)
 
 
 def numbers(state):
