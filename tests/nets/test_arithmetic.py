@@ -106,7 +106,7 @@ def test_our_recurrent_layers_cost_the_same_on_both_paths(kind):
     one_way = gates * 7 * (5 + 7) + gates * 7 * (2 * 7 + 7)
     net = kind(5, 7, num_layers=2, bidirectional=True, seed=0)
     for net.fused in (True, False):
-        for steps in (1, 11, 70):
+        for steps in (1, 11):
             found = count(net, (steps, 5))
             assert (found.weights, found.biases, len(found.layers)) == (2 * one_way, 2 * 2 * 2 * gates * 7, 1)
             assert found.macs == steps * 2 * one_way

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sortal.errors import DataError, InputError, MissingExtra, StoreError
+from sortal.errors import DataError, InputError, MissingExtra
+from sortal.whole import checked_target, write_whole
 
 if TYPE_CHECKING:
     from sortal.nets import Recurrent
@@ -38,59 +39,55 @@ def graph(net: "Recurrent") -> bytes:
     Batch and time are free. One operator a layer (a GRU's with linear_before_reset=1); no dropout.
     """
     onnx = _onnx()
-    make, numpy_helper = onnx.helper, onnx.numpy_helper
-    op, ways = net.kind.__name__, 1 + net.bidirectional
-    names = [f"{state}0" for state in net.states]
-    weights: dict[str, np.ndarray] = {"joined": np.array([0, 0, -1]), "split": np.full(net.num_layers, ways)}
-    nodes = [make.make_node("Transpose", ["x"], ["y0"], perm=[1, 0, 2])]
-    for name in names:
-        parts = [f"{name}.{i}" for i in range(net.num_layers)]
-        nodes.append(make.make_node("Split", [name, "split"], parts, axis=0))
-    for i, layer in enumerate(net.to_onnx()):
-        held = {f"{name}.{i}": tensor.float().numpy() for name, tensor in zip("WRB", layer)}
-        weights |= held
-        nodes += [
-            make.make_node(
-                op, [f"y{i}", *held, "", *(f"{name}.{i}" for name in names)],
-                [f"Y{i}", *(f"{state}_n.{i}" for state in net.states)],
-                hidden_size=net.hidden_size, direction="bidirectional" if net.bidirectional else "forward",
-                **({"linear_before_reset": 1} if op == "GRU" else {}),
-            ),
-            make.make_node("Transpose", [f"Y{i}"], [f"turned{i}"], perm=[0, 2, 1, 3]),
-            make.make_node("Reshape", [f"turned{i}", "joined"], [f"y{i + 1}"]),
-        ]  # fmt: skip
-    nodes.append(make.make_node("Transpose", [f"y{net.num_layers}"], ["output"], perm=[1, 0, 2]))
-    for state in net.states:
-        parts = [f"{state}_n.{i}" for i in range(net.num_layers)]
-        nodes.append(make.make_node("Concat", parts, [f"{state}_n"], axis=0))
+    nodes, weights = _nodes(net, onnx.helper.make_node)
+    ways = 1 + net.bidirectional
+    state = [net.num_layers * ways, "batch", net.hidden_size]
 
     def value(name: str, shape: list[Any]) -> Any:
-        return make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
-    shape = [net.num_layers * ways, "batch", net.hidden_size]
-    made = make.make_graph(
-        nodes, op,
-        [value("x", ["batch", "time", net.input_size]), *(value(name, shape) for name in names)],
+    made = onnx.helper.make_graph(
+        nodes, net.kind.__name__,
+        [value("x", ["batch", "time", net.input_size]), *(value(f"{s}0", state) for s in net.states)],
         [value("output", ["batch", "time", ways * net.hidden_size])]
-        + [value(f"{state}_n", shape) for state in net.states],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+        + [value(f"{s}_n", state) for s in net.states],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
     )  # fmt: skip
-    model = make.make_model(made, ir_version=IR, opset_imports=[make.make_opsetid("", OPSET)])
-    return bytes(model.SerializeToString())
+    opset = onnx.helper.make_opsetid("", OPSET)
+    return bytes(onnx.helper.make_model(made, ir_version=IR, opset_imports=[opset]).SerializeToString())
+
+
+def _nodes(net: "Recurrent", node: Any) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """Time first, as the operators want it; y0, y1, ... are what goes into each layer. And the constants."""
+    op, way = net.kind.__name__, "bidirectional" if net.bidirectional else "forward"
+    said = {"hidden_size": net.hidden_size, "direction": way}
+    if op == "GRU":
+        said["linear_before_reset"] = 1
+    constants = {"joined": np.array([0, 0, -1]), "split": np.full(net.num_layers, 1 + net.bidirectional)}
+    each = range(net.num_layers)
+    nodes = [node("Transpose", ["x"], ["y0"], perm=[1, 0, 2])]
+    nodes += [node("Split", [f"{s}0", "split"], [f"{s}0.{i}" for i in each], axis=0) for s in net.states]
+    for i, layer in enumerate(net.to_onnx()):
+        held = {f"{name}.{i}": tensor.float().cpu().numpy() for name, tensor in zip("WRB", layer)}
+        constants |= held
+        begun, after = ([f"{s}{when}.{i}" for s in net.states] for when in ("0", "_n"))
+        nodes += [
+            node(op, [f"y{i}", *held, "", *begun], [f"Y.{i}", *after], **said),
+            # (time, directions, batch, units) to (time, batch, directions * units)
+            node("Transpose", [f"Y.{i}"], [f"turned.{i}"], perm=[0, 2, 1, 3]),
+            node("Reshape", [f"turned.{i}", "joined"], [f"y{i + 1}"]),
+        ]
+    nodes.append(node("Transpose", [f"y{net.num_layers}"], ["output"], perm=[1, 0, 2]))
+    nodes += [node("Concat", [f"{s}_n.{i}" for i in each], [f"{s}_n"], axis=0) for s in net.states]
+    return nodes, constants
 
 
 def write(net: "Recurrent", path: str | os.PathLike[str]) -> Path:
-    """`graph(net)` as a file, once onnxruntime gives torch's numbers. `StoreError` where the disk refuses."""
-    content = graph(net)
+    """`graph(net)` as a file, whole, once onnxruntime gives torch's numbers from it: else `DataError`."""
+    target, content = checked_target(path), graph(net)
     _verify(net, _session(content))
-    path = Path(path)
-    try:
-        path.write_bytes(content)
-    except OSError as e:
-        raise StoreError(
-            f"{path}: the network cannot be written: {e.strerror or e}; name another folder."
-        ) from e
-    return path
+    write_whole(target, content)
+    return target
 
 
 class Stream:

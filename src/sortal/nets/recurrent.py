@@ -181,7 +181,7 @@ class Recurrent(Weights):
     def _packed(self, x: PackedSequence, h0: State | None, lengths: Any) -> tuple[PackedSequence, State]:
         if lengths is not None:
             raise InputError("lengths must be left out with a PackedSequence, which has its own.")
-        self._checked(x.data[None], None, None)
+        self._check(x.data[None])
         if self.fused:
             return super().forward(x, h0)  # type: ignore[no-any-return]
         padded, ends = pad_packed_sequence(x, batch_first=True)
@@ -197,19 +197,7 @@ class Recurrent(Weights):
 
     def _checked(self, x: Tensor, h0: State | None, lengths: Any) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """The initial state as a tuple, zeros where none was given, and the lengths as whole numbers."""
-        if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise InputError(
-                f"x must have the shape (batch, time, {self.input_size}); got {tuple(x.shape)}."
-                + (" Put the features last." if x.ndim == 3 and x.shape[1] == self.input_size else "")
-            )
-        held = self.weight_ih_l0.dtype
-        if not x.is_floating_point():
-            raise InputError(
-                f"x must be {held}, as the weights are; got {x.dtype}. Take x.to({held}); tokens go through "
-                "nn.Embedding first."
-            )
-        if x.dtype != held and not torch.is_autocast_enabled(x.device.type):
-            raise InputError(f"x must be {held}, as the weights are; got {x.dtype}. Take x.to({held}).")
+        self._check(x)
         wanted = (self.num_layers * (1 + self.bidirectional), len(x), self.hidden_size)
         if h0 is None:
             states = tuple(x.new_zeros(wanted) for _ in self.states)
@@ -226,6 +214,22 @@ class Recurrent(Weights):
             if state.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
                 raise InputError(f"h0 must be {x.dtype}, as x is; got {state.dtype}.")
         return states, None if lengths is None else _ends(lengths, len(x), x.shape[1])
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 3 or x.shape[2] != self.input_size:
+            raise InputError(
+                f"x must have the shape (batch, time, {self.input_size}); got {tuple(x.shape)}."
+                + (" Put the features last." if x.ndim == 3 and x.shape[1] == self.input_size else "")
+            )
+        held = next(self.parameters()).dtype
+        mixed = x.is_floating_point() and x.dtype != held and torch.is_autocast_enabled(x.device.type)
+        if x.dtype != held and not mixed:
+            way = f"Take x.to({held})"
+            if x.is_complex():
+                way = "Take torch.view_as_real(x).flatten(2): two features for each"
+            elif not x.is_floating_point():
+                way += "; tokens go through nn.Embedding first"
+            raise InputError(f"x must be {held}, as the weights are; got {x.dtype}. {way}.")
 
 
 def lengths_of(mask: Tensor) -> Tensor:
@@ -258,10 +262,11 @@ def _ends(lengths: Any, n: int, most: int) -> Tensor:
         raise InputError(
             f"lengths must be one number for each of {n} sequences; got the shape {tuple(ends.shape)}."
         )
+    ends = ends.long()
     wrong = ((ends < 0) | (ends > most)).nonzero().flatten()
     if len(wrong):
         i = int(wrong[0])
         raise InputError(
             f"lengths must lie from 0 to {most}, the steps of x; got {int(ends[i])} for sequence {i}."
         )
-    return ends.long()
+    return ends

@@ -95,7 +95,7 @@ class Weights(nn.RNNBase):
             )
         source = seeded(seed)
         for _, _, b_ih, b_hh in self.all_weights:
-            steps = torch.empty(self.hidden_size).uniform_(shortest, longest, generator=source)
+            steps = torch.empty(self.hidden_size, device="cpu").uniform_(shortest, longest, generator=source)
             for name, bias in ((self.keeps, (steps - 1).log()), (self.lets_in, -(steps - 1).log())):
                 if name:
                     self.row(b_ih, name).copy_(bias)
@@ -221,6 +221,6 @@ def _orthogonal(n: int, source: Generator | None) -> Tensor:
 
     *Source:* Mezzadri 2007, How to generate random matrices from the classical compact groups.
     """
-    q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=source))
+    q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, device="cpu", generator=source))
     turned: Tensor = q * r.diagonal().sign()
     return turned
