@@ -304,21 +304,14 @@ def test_what_kmeans_parallel_cannot_do_is_said(change, message):
         kmeans_parallel(X, 2, **change)
 
 
-def test_rows_out_of_reach_change_no_draw(monkeypatch):
-    """The triangle inequality leaves out only rows that no candidate could be nearer to."""
+def test_candidates_out_of_reach_change_no_draw(monkeypatch):
+    """The triangle inequality leaves out only pairs of a row and a candidate that is not nearer."""
     monkeypatch.setattr(seeding, "FEW_NUMBERS", 0)
     x = make_blobs(4000, 8, centers=30, cluster_std=0.2, random_state=0)[0]
-    kept = []
-    plain = seeding._Nearest._within_reach
-
-    def noted(self, candidates):
-        kept.append(plain(self, candidates))
-        return kept[-1]
-
-    monkeypatch.setattr(seeding._Nearest, "_within_reach", noted)
     index = kmeans_plusplus(x, 60, random_state=0)[1]
-    assert min(len(x) if rows is None else len(rows) for rows in kept) < 2000
-    monkeypatch.setattr(seeding._Nearest, "_within_reach", lambda self, candidates: None)
+    monkeypatch.setattr(
+        seeding._Nearest, "_apart", lambda self, candidates: np.full((60, len(candidates)), -1.0)
+    )
     assert np.array_equal(kmeans_plusplus(x, 60, random_state=0)[1], index)
 
 

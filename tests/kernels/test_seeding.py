@@ -4,7 +4,7 @@ import pytest
 from sortal.kernels import (
     draw_in_turn,
     lower_nearest,
-    near_pairs,
+    nearer_pairs,
     seeding_reference,
     squared_differences,
 )
@@ -13,19 +13,17 @@ from sortal.kernels import (
 SHAPES = [(1, 1, 1), (7, 1, 3), (3, 5, 40), (300, 6, 33), (2, 70_000, 2)]
 
 
-def scored(n, d, m, dtype, seed=0):
-    rng = np.random.default_rng(seed)
+def rows_and_centers(n, d, m, dtype):
+    rng = np.random.default_rng(0)
     x, centers = rng.normal(size=(n, d)).astype(dtype), rng.normal(size=(m, d)).astype(dtype)
     centers[0] = x[0]  # a distance of 0
-    scores = (-2 * x @ centers.T).astype(np.float32)
-    norms = np.einsum("md,md->m", centers, centers).astype(np.float32)
-    return x, centers, scores, norms
+    return x, centers
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_squared_differences(shape, dtype):
-    x, centers, *_ = scored(*shape, dtype)
+    x, centers = rows_and_centers(*shape, dtype)
     rng = np.random.default_rng(1)
     rows = rng.integers(0, len(x), 50).astype(np.int32)
     columns = rng.integers(0, len(centers), 50).astype(np.int32)
@@ -48,38 +46,65 @@ def test_squared_differences_of_what_float32_cannot_square():
     assert squared_differences(small, small * 0, at, at, 2.0**1000)[0] > 0
 
 
+def near_and_far(n, d, m, dtype):
+    """Rows of three old centers in the order that `nearer_pairs` asks for, and new ones."""
+    rng = np.random.default_rng(n)
+    old = rng.normal(size=(3, d)) * 4
+    x = (old[np.sort(rng.integers(0, 3, n))] + rng.normal(size=(n, d))).astype(dtype)
+    old = old.astype(dtype)
+    centers = rng.normal(size=(m, d)).astype(dtype)
+    centers[: (m + 1) // 2] += old[rng.integers(0, 3, (m + 1) // 2)]
+    centers[0] = x[0]  # a distance of 0
+    reach = ((x[:, None].astype(float) - old) ** 2).sum(axis=2) if d < 1000 else np.full((n, 3), 3.0 * d)
+    owner = reach.argmin(axis=1)
+    order = np.argsort(owner + reach.min(axis=1) / (2 * reach.max()))
+    x, owner, nearest = x[order], owner[order].astype(np.int32), reach.min(axis=1)[order]
+    apart = ((old[:, None].astype(float) - centers) ** 2).sum(axis=2) * (1 - 1e-9)
+    return x, centers, nearest, owner, apart
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-def test_near_pairs(shape):
-    x, _, scores, norms = scored(*shape, np.float64)
-    values = np.sort((scores + norms).ravel())
-    for bound in (-np.inf, values[0], values[len(values) // 3], np.inf):
-        bounds = np.full(len(x), bound, np.float32)
-        bounds[::3] = values[-1]
-        ours = near_pairs(scores, norms, bounds)
-        theirs = seeding_reference.near_pairs(scores, norms, bounds)
-        for mine, other in zip(ours, theirs, strict=True):
-            assert mine.dtype == np.int32
-            assert np.array_equal(mine, other)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-20])
+@pytest.mark.parametrize("pruned", [True, False])
+def test_nearer_pairs(shape, dtype, scale, pruned):
+    x, centers, nearest, owner, apart = near_and_far(*shape, dtype)
+    if not pruned or shape[1] >= 1000:
+        apart[:] = -np.inf
+    nearest[-1:] = 0
+    nearest, apart = nearest * scale**2, apart * scale**2
+    back = np.random.default_rng(1).permutation(len(x))
+    x, some = x[back], np.argsort(back).astype(np.int32)
+    ours = nearer_pairs(x, some, centers, x[-1], scale, nearest, owner, apart)
+    theirs = seeding_reference.nearer_pairs(x, some, centers, x[-1], scale, nearest, owner, apart)
+    assert np.array_equal(ours[2], theirs[2])
+    order = np.lexsort((ours[0], np.repeat(np.arange(len(centers)), np.diff(ours[2]))))
+    assert ours[0].dtype == np.int32
+    assert np.array_equal(ours[0][order], theirs[0])
+    np.testing.assert_allclose(ours[1][order], theirs[1], rtol=1e-12)  # order of a sum
+
+
+def test_all_pairs_of_many_are_found():
+    x, centers = np.random.default_rng(0).normal(size=(500, 3)), np.zeros((90, 3))
+    far, owner = np.full(500, 1e3), np.zeros(500, np.int32)
+    rows, _, ends = nearer_pairs(x, np.arange(500), centers, x[0], 1.0, far, owner, np.zeros((1, 90)))
+    assert np.array_equal(np.sort(rows.reshape(90, 500)), np.tile(np.arange(500), (90, 1)))
+    assert np.array_equal(ends, np.arange(91) * 500)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_lower_nearest(shape, dtype):
-    x, centers, scores, norms = scored(*shape, dtype)
+    x, centers, reach, owners, _ = near_and_far(*shape, dtype)
     centers = np.concatenate([centers, centers])  # ties: the lower number
-    scores, norms = np.hstack([scores, scores]), np.concatenate([norms, norms])
-    reach = 1e-2 * shape[1] - np.einsum("nd,nd->n", x, x).astype(np.float64)
+    reach[-1:] = 0
     found = []
     for lower in (lower_nearest, seeding_reference.lower_nearest):
-        nearest = np.random.default_rng(3).random(len(x)) * 2 * shape[1]
-        nearest[-1:] = 0
-        owner = np.full(len(x), 4, np.int32)
-        lower(x, centers, scores, norms, reach, 1.0, 10, nearest, owner)
+        nearest, owner = reach.copy(), owners.copy()
+        lower(x, centers, x[-1], 1.0, 10, nearest, owner)
         found.append((nearest, owner))
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-12)
     assert np.array_equal(found[0][1], found[1][1])
-    if len(x) > 1:
-        assert (found[0][0][0], found[0][1][0]) == (0, 10)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

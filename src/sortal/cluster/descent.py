@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 
 from sortal.arrays import Labels
 from sortal.errors import InputError
-from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small, one_blas_thread
+from sortal.kernels import BlockOfRows, DenseRows, SparseRows, block_if_small, one_blas_thread, squared_shifts
 
 __all__ = ["KMeansResult", "KMeansStep", "block_of_rows", "check_start", "checked_weights", "descend"]
 
@@ -90,22 +90,23 @@ def _descend_rows(
     callback: Callable[[KMeansStep], object] | None, place: Callable[[np.ndarray], np.ndarray] | None,
 ) -> KMeansResult:  # fmt: skip
     k = len(centers)
+    start = centers = np.ascontiguousarray(centers)
     origin = centers.mean(axis=0, dtype=np.float64)
     rows: Any = SparseRows(x, weights, k) if issparse(x) else DenseRows(x, weights, origin, k)
     report = callback or (lambda step: None)
     n_changed = rows.step(centers)
     allowed = tol * rows.variance if tol else 0.0
-    history = [KMeansStep(_inertia(rows, centers), n_changed, 0.0)]
+    history = [KMeansStep(rows.inertia(centers), n_changed, 0.0)]
     n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
     report(history[0])
     while not stopped:
         n_iter += 1
         _fill_empty(rows, centers)
-        previous, centers = centers, _means(rows, centers)
+        previous, centers = centers, rows.means(centers)
         centers = centers if place is None else place(centers)
         n_changed = rows.step(centers)
-        shift = float(((centers.astype(np.float64) - previous) ** 2).sum())
-        step = KMeansStep(_inertia(rows, centers), n_changed, shift)
+        shift = float(squared_shifts(centers, previous).sum())
+        step = KMeansStep(rows.inertia(centers), n_changed, shift)
         if step.inertia > history[-1].inertia + 1e-15 * rows.total:
             rows.step(previous)
             centers, stopped = previous, "rounding"
@@ -115,6 +116,8 @@ def _descend_rows(
         report(step)
         stopped = _why_stop(step, allowed, stalls) or ("max_iter" if n_iter >= max_iter else "")
     labels = rows.close()
+    if centers is start:
+        centers = start.copy()  # what the caller gave stays his
     inertia = rows.cost(centers, labels)
     n_iter = min(n_iter + (stopped == "labels"), max_iter)
     costs = _settled([step.inertia for step in history], inertia)
@@ -150,23 +153,9 @@ def _why_stop(step: KMeansStep, allowed: float, stalls: int) -> str:
     return "rounding" if stalls == 3 else ""
 
 
-def _inertia(rows: Any, centers: np.ndarray) -> float:
-    """From the sums of the clusters alone: sum |x|^2 - 2 c.sum + mass |c|^2, seen from the origin."""
-    seen = centers.astype(np.float64) - rows.origin
-    return float(rows.total + (seen * (rows.mass[:, None] * seen - 2 * rows.sums)).sum())
-
-
 def _settled(costs: list[float], inertia: float) -> list[float]:
     """The costs with the last taken by differences; earlier ones differ by rounding of sums only."""
     return [*accumulate([inertia, *costs[-2::-1]], max)][::-1]
-
-
-def _means(rows: Any, centers: np.ndarray) -> np.ndarray:
-    """The mean of each cluster; a cluster without weight keeps its center."""
-    filled = rows.n_rows > 0
-    means = centers.copy()
-    means[filled] = rows.sums[filled] / rows.mass[filled, None] + rows.origin
-    return means
 
 
 def _fill_empty(rows: Any, centers: np.ndarray) -> None:

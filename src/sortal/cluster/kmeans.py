@@ -304,7 +304,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             share = None if weights is None else weights / weights.sum()
             rows = rng.choice(X.shape[0], size=self.n_clusters, replace=False, p=share)
             return dense_rows(X, np.sort(rows) if issparse(X) else rows)
-        start = np.array(start, dtype=X.dtype)
+        start = np.asarray(start, dtype=X.dtype)
         if start.shape != (self.n_clusters, X.shape[1]):
             features = start.shape[:1] == (self.n_clusters,)
             what = "features of the data" if features else "clusters"

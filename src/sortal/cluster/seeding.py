@@ -1,8 +1,10 @@
 """Where k-means starts."""
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,7 @@ from sortal.kernels import (
     draw_in_turn,
     lower_nearest,
     map_blocks,
-    near_pairs,
-    one_blas_thread,
+    nearer_pairs,
     squared_differences,
 )
 
@@ -61,9 +62,8 @@ def seeds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`kmeans_plusplus` of rows that have been looked at; `weights` None: all are 1."""
     n, d = (int(m) for m in X.shape)
-    weights = np.ones(n) if weights is None else weights
     n_trials = n_local_trials or 2 + int(np.log(n_clusters))
-    first = _Draw(weights, rng)()
+    first = _first(n, weights, rng)
     if n * d <= FEW_NUMBERS and n * d * n_clusters * n_trials <= FEW_DIFFERENCES:
         index = _draw_in_turn(X, first, n_clusters, weights, rng, n_trials)
     elif n_trials == 1:
@@ -96,9 +96,9 @@ def kmeans_parallel(
         raise InputError(f"oversampling must be a finite number above 0; got {oversampling!r}.")
     check_count("n_rounds", n_rounds)
     rng = check_random_state(random_state)
-    nearest = _Nearest(X, _Draw(weights, rng)())
+    nearest = _Nearest(X, _first(X.shape[0], weights, rng))
     for _ in range(n_rounds):
-        mass = weights * nearest.squared
+        mass = nearest.squared if weights is None else weights * nearest.squared
         draws = rng.uniform(size=len(mass)) * mass.sum()
         taken = np.flatnonzero(draws < float(oversampling) * n_clusters * mass)
         if taken.size:
@@ -113,7 +113,7 @@ def kmeans_parallel(
     return dense_rows(X, index), index
 
 
-def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarray]:
+def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
     X = checked_rows("X", X, or_sparse=True)
     refuse_overflow("X", refuse_nonfinite("X", X))
     n = X.shape[0]
@@ -122,6 +122,8 @@ def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarr
             f"n_clusters must be an integer between 1 and the number of samples; "
             f"got n_clusters={n_clusters} for n_samples={n}."
         )
+    if sample_weight is None:
+        return X, None
     return X, _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
@@ -129,16 +131,20 @@ def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarr
 FEW_NUMBERS, FEW_DIFFERENCES = 2**21, 2**27
 
 
-def _draw_in_turn(X: Any, first: int, k: int, weights: np.ndarray, rng: Any, n_trials: int) -> np.ndarray:
+def _draw_in_turn(
+    X: Any, first: int, k: int, weights: np.ndarray | None, rng: Any, n_trials: int
+) -> np.ndarray:
     uniforms = rng.uniform(size=(k - 1, n_trials))
-    index = draw_in_turn(dense_rows(X, slice(None)), weights, _scale(X), first, uniforms)
-    return index if len(index) == k else _repeat(index.tolist(), k, weights, rng)
+    each = np.ones(X.shape[0]) if weights is None else weights
+    index = draw_in_turn(dense_rows(X, slice(None)), each, _scale(X), first, uniforms)
+    return index if len(index) == k else _repeat(index.tolist(), k, X.shape[0], weights, rng)
 
 
-MOST_AT_ONCE = 128  # centers a pass: their scores against 1,024 rows still fit the second cache
+MOST_AT_ONCE = 128  # centers a pass
+MOST_TO_COME = 1024  # candidates: of 8,000 for 1,000 centers 2 % were turned away, and passes cost more
 
 
-def _draw(nearest: "_Nearest", k: int, weights: np.ndarray, rng: Any) -> np.ndarray:
+def _draw(nearest: "_Nearest", k: int, weights: np.ndarray | None, rng: Any) -> np.ndarray:
     """One draw a center, by rejection.
 
     Candidates come by distances that may be stale, that is too large, and stay with probability true / stale:
@@ -147,9 +153,9 @@ def _draw(nearest: "_Nearest", k: int, weights: np.ndarray, rng: Any) -> np.ndar
     """
     index = list(nearest.index)
     while len(index) < k:
-        draw = _Draw(weights * nearest.squared, rng)
+        draw = _Draw(nearest.squared, weights, rng)
         if draw.nothing_left:
-            return _repeat(index, k, weights, rng)
+            return _repeat(index, k, len(nearest.squared), weights, rng)
         fresh: list[int] = []
         patience = nearest.pass_cost
         while len(index) + len(fresh) < min(k, len(index) + MOST_AT_ONCE) and patience > 0:
@@ -165,7 +171,9 @@ def _draw(nearest: "_Nearest", k: int, weights: np.ndarray, rng: Any) -> np.ndar
     return np.array(index, np.intp)
 
 
-def _draw_greedily(nearest: "_Nearest", k: int, weights: np.ndarray, rng: Any, n_trials: int) -> np.ndarray:
+def _draw_greedily(
+    nearest: "_Nearest", k: int, weights: np.ndarray | None, rng: Any, n_trials: int
+) -> np.ndarray:
     """Of `n_trials` draws a center the one that lowers the cost most (ties: the first).
 
     A pool of candidates for many centers to come is drawn at once and compared with all rows in one pass.
@@ -174,26 +182,26 @@ def _draw_greedily(nearest: "_Nearest", k: int, weights: np.ndarray, rng: Any, n
     """
     index = nearest.index
     most = n_trials
-    trials: list[_Trial] = []
+    best, n_seen = _NONE, 0
     while len(index) < k:
-        draw = _Draw(weights * nearest.squared, rng)
+        draw = _Draw(nearest.squared, weights, rng)
         if draw.nothing_left:
-            return _repeat(index, k, weights, rng)
+            return _repeat(index, k, len(nearest.squared), weights, rng)
         pool = np.array([draw() for _ in range(min(most, (k - len(index)) * n_trials))])
-        stale = nearest.squared[pool]
+        thresholds = rng.uniform(size=len(pool)) * nearest.squared[pool]
         kept = 0
-        for trial, threshold in zip(nearest.trials(pool), rng.uniform(size=len(pool)) * stale):
+        for trial, threshold in zip(nearest.trials(pool), thresholds):
             if threshold < nearest.squared[trial.candidate]:
                 kept += 1
-                trials.append(trial)
-            if len(trials) == n_trials:
-                best = max(trials, key=lambda trial: trial.gain(nearest.squared, weights))
-                nearest.take(best)
-                trials = []
+                best = max(best, (trial.gain(nearest.squared, weights), trial), key=itemgetter(0))
+                n_seen += 1
+            if n_seen == n_trials:
+                nearest.take(best[1])
+                best, n_seen = _NONE, 0
                 if len(index) == k:
                     break
         # Each of c centers owns n / c rows on average, and so many pairs each candidate brings.
-        most = min(2 * most if 2 * kept > len(pool) else most, 2 * MOST_AT_ONCE, 2 * len(index) + n_trials)
+        most = min(2 * most if 2 * kept > len(pool) else most, MOST_TO_COME, 3 * len(index) // 2 + n_trials)
     return np.array(index, np.intp)
 
 
@@ -205,26 +213,46 @@ class _Trial:
     rows: np.ndarray
     squared: np.ndarray
 
-    def gain(self, nearest: np.ndarray, weights: np.ndarray) -> float:
-        return float(np.maximum(nearest[self.rows] - self.squared, 0) @ weights[self.rows])
+    def gain(self, nearest: np.ndarray, weights: np.ndarray | None) -> float:
+        saved = np.maximum(nearest[self.rows] - self.squared, 0)
+        return float(saved.sum() if weights is None else saved @ weights[self.rows])
+
+
+_NONE = -1.0, _Trial(-1, np.empty(0, np.int32), np.empty(0))
 
 
 class _Draw:
-    """Rows drawn in proportion to `mass`."""
+    """Rows drawn in proportion to `squared` times weight; only sums of blocks are kept."""
 
-    def __init__(self, mass: np.ndarray, rng: Any) -> None:
-        self.rng, self.reach = rng, np.cumsum(mass)
+    BLOCK = 2048
+
+    def __init__(self, squared: np.ndarray, weights: np.ndarray | None, rng: Any) -> None:
+        self.squared, self.weights, self.rng = squared, weights, rng
+        self.reach = np.cumsum([self._mass(at).sum() for at in range(0, len(squared), self.BLOCK)])
         self.nothing_left = not self.reach[-1] > 0
-        self.last = int(np.searchsorted(self.reach, self.reach[-1]))  # the last row that has any
+        self.last = int(np.searchsorted(self.reach, self.reach[-1]))  # the last block that has any
 
     def __call__(self) -> int:
-        at = np.searchsorted(self.reach, self.rng.uniform() * self.reach[-1], side="right")
-        return min(int(at), self.last)
+        draw = self.rng.uniform() * self.reach[-1]
+        block = min(int(np.searchsorted(self.reach, draw, side="right")), self.last)
+        within = np.cumsum(self._mass(block * self.BLOCK))
+        draw -= self.reach[block - 1] if block else 0
+        at = min(np.searchsorted(within, draw, side="right"), np.searchsorted(within, within[-1]))
+        return block * self.BLOCK + int(at)
+
+    def _mass(self, at: int) -> np.ndarray:
+        rows = slice(at, at + self.BLOCK)
+        return self.squared[rows] if self.weights is None else self.squared[rows] * self.weights[rows]
 
 
-def _repeat(index: list[int], k: int, weights: np.ndarray, rng: Any) -> np.ndarray:
+def _first(n: int, weights: np.ndarray | None, rng: Any) -> int:
+    return int(rng.uniform() * n) if weights is None else _Draw(weights, None, rng)()
+
+
+def _repeat(index: list[int], k: int, n: int, weights: np.ndarray | None, rng: Any) -> np.ndarray:
     """Every row lies on a center already: the rest is drawn by weight."""
-    more = rng.choice(len(weights), size=k - len(index), p=weights / weights.sum())
+    share = None if weights is None else weights / weights.sum()
+    more = rng.choice(n, size=k - len(index), p=share)
     return np.concatenate([index, more]).astype(np.intp)
 
 
@@ -237,9 +265,7 @@ def _scale(X: Any) -> float:
 class _Nearest:
     """The squared distance of each row to the nearest center so far, by differences in float64.
 
-    In units of the span of X, so that nothing overflows in float32. A product of float32 numbers, seen from
-    the first center, only tells which pairs to compute: it leaves out none whose rounding error, at its very
-    worst, could matter.
+    In units of the span of X, so that nothing overflows in float32.
     """
 
     def __init__(self, X: Any, first: int) -> None:
@@ -248,9 +274,8 @@ class _Nearest:
         self.first = dense_rows(X, [first])
         self.scale = _scale(X)
         self.owner = np.zeros(n, np.int32)
-        parts = list(map_blocks(self._from_first, n, self._block(1)))
-        self.squared = np.concatenate([squared for squared, _ in parts])
-        self.norms = np.concatenate([norms for _, norms in parts])
+        self.squared = np.empty(n)
+        self._for_blocks(self._from_first)
         # Seconds, as two cores of 2023 had them; they set only how often distances are brought up to date.
         self.pass_cost = 1e-4 + 1e-9 * n * d
 
@@ -269,18 +294,14 @@ class _Nearest:
     def lower(self, index: Any) -> None:
         """Take the rows `index` as centers."""
         centers = dense_rows(self.X, index)
-        moved, norms = self._moved_centers(centers)
 
         def lower(rows: slice) -> None:
-            x = dense_rows(self.X, rows)
-            reach = self._slack(rows, norms) - self.norms[rows]
-            scores = self._moved(x) @ moved
             lower_nearest(
-                x, centers, scores, norms, reach, self.scale, len(self.index),
+                dense_rows(self.X, rows), centers, self.first[0], self.scale, len(self.index),
                 self.squared[rows], self.owner[rows],
             )  # fmt: skip
 
-        deque(map_blocks(lower, self.X.shape[0], self._block(len(centers))), maxlen=0)
+        self._for_blocks(lower)
         self.index += [int(i) for i in index]
 
     def take(self, trial: _Trial) -> None:
@@ -290,73 +311,50 @@ class _Nearest:
         self.squared[rows], self.owner[rows] = trial.squared[nearer], len(self.index)
         self.index.append(trial.candidate)
 
-    def trials(self, pool: np.ndarray) -> list[_Trial]:
+    def trials(self, pool: np.ndarray) -> Iterator[_Trial]:
+        """Of each candidate, the rows that it is nearer to."""
         centers = dense_rows(self.X, pool)
-        moved, norms = self._moved_centers(centers)
-        within = self._within_reach(centers)
+        apart = self._apart(centers)
+        whole = type(self.X) is np.ndarray and self.X.flags.carray  # else copied block by block
+        # Rows of one owner, and of those the near ones, are out of reach of the same candidates.
+        order = np.argsort(self.owner + self.squared * (0.5 / self.squared.max())).astype(np.int32)
 
         def pairs(block: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            rows = block if within is None else within[block]
-            x, nearest = dense_rows(self.X, rows), self.squared[rows]
-            bound = np.where(nearest > 0, nearest + self._slack(rows, norms) - self.norms[rows], -np.inf)
-            i, j = near_pairs(self._moved(x) @ moved, norms, bound.astype(np.float32))
-            squared = squared_differences(x, centers, i, j, self.scale)
-            nearer = squared < nearest[i]
-            i = i[nearer] + np.int32(block.start)
-            return i if within is None else within[i], j[nearer].astype(np.int16), squared[nearer]
+            rows = order[block]
+            x, some = (self.X, rows) if whole else (dense_rows(self.X, rows), np.arange(len(rows)))
+            i, squared, ends = nearer_pairs(
+                x, some, centers, self.first[0], self.scale, self.squared[rows], self.owner[rows], apart
+            )
+            return rows[i], squared, ends
 
-        n = self.X.shape[0] if within is None else len(within)
-        parts = list(map_blocks(pairs, n, self._block(len(pool))))
-        i, j, squared = (np.concatenate(column) for column in zip(*parts))
-        order = np.argsort(j, kind="stable")
-        ends = np.cumsum(np.bincount(j, minlength=len(pool)))[:-1]
-        by_candidate = zip(pool, np.split(i[order], ends), np.split(squared[order], ends))
-        return [_Trial(int(candidate), rows, values) for candidate, rows, values in by_candidate]
+        parts = list(map_blocks(pairs, len(order), self._block()))
+        for j, candidate in enumerate(pool.tolist()):
+            mine = [(rows[e[j] : e[j + 1]], squared[e[j] : e[j + 1]]) for rows, squared, e in parts]
+            rows, squared = (np.concatenate(column) for column in zip(*mine))
+            yield _Trial(candidate, rows, squared)
 
-    def _within_reach(self, candidates: np.ndarray) -> np.ndarray | None:
-        """The rows x that some candidate q may be nearer to than their center c is; None for nearly all.
+    def _apart(self, candidates: np.ndarray) -> np.ndarray:
+        """No more than the squared distance between each center so far and each candidate, float32."""
+        apart = np.empty((len(self.index), len(candidates)), np.float32)
+        b = (candidates.astype(np.float64) - self.first) * self.scale
+        d = b.shape[1]
+        off = 4 * (d + 8) * np.finfo(np.float64).eps + 2 * float(np.finfo(np.float32).eps)  # at most
 
-        |q - x| >= |q - c| - |x - c|, which is no less than |x - c| where |q - c| is twice that. In groups
-        that lie apart this leaves the rows of those not found yet, in overlapping ones all.
-        """
-        centers = dense_rows(self.X, self.index)
-        a, b = ((rows.astype(np.float64) - self.first) * self.scale for rows in (centers, candidates))
-        sizes = np.einsum("md,md->m", a, a)[:, None] + np.einsum("md,md->m", b, b)
-        with one_blas_thread():
-            apart = sizes - 2 * (a @ b.T)
-        apart -= 4 * (a.shape[1] + 8) * np.finfo(np.float64).eps * sizes  # more than it can be off
-        near = apart.min(axis=1)
-        within = np.flatnonzero(near[self.owner] < (4 + 1e-9) * self.squared).astype(np.int32)
-        return within if len(within) < 0.8 * len(self.owner) else None
+        def measure(rows: slice) -> None:
+            a = (dense_rows(self.X, self.index[rows]).astype(np.float64) - self.first) * self.scale
+            sizes = np.einsum("md,md->m", a, a)[:, None] + np.einsum("md,md->m", b, b)
+            apart[rows] = (1 - off) * sizes - 2 * (a @ b.T)
 
-    def _from_first(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        deque(map_blocks(measure, len(apart), 64), maxlen=0)
+        return apart
+
+    def _from_first(self, rows: slice) -> None:
         x = dense_rows(self.X, rows)
-        n = len(x)
-        squared = squared_differences(
-            x, self.first, np.arange(n, dtype=np.int32), np.zeros(n, np.int32), self.scale
-        )
-        moved = self._moved(x)
-        return squared, np.einsum("nd,nd->n", moved, moved)
+        every, zero = np.arange(len(x), dtype=np.int32), np.zeros(len(x), np.int32)
+        self.squared[rows] = squared_differences(x, self.first, every, zero, self.scale)
 
-    def _moved(self, x: np.ndarray) -> np.ndarray:
-        # A power of two: scaling rounds nothing and keeps the difference finite.
-        scale = x.dtype.type(self.scale)
-        moved: np.ndarray = x * scale
-        moved -= self.first * scale
-        return moved.astype(np.float32, copy=False)
+    def _for_blocks(self, function: Callable[[slice], object]) -> None:
+        deque(map_blocks(function, self.X.shape[0], self._block()), maxlen=0)
 
-    def _moved_centers(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        moved = self._moved(centers)
-        return -2 * moved.T, np.einsum("md,md->m", moved, moved)
-
-    def _slack(self, rows: Any, norms: np.ndarray) -> np.ndarray:
-        """More than all rounding of a score can come to: d + 8 steps of the worst sum, and underflow."""
-        float32 = np.finfo(np.float32)
-        steps = int(self.X.shape[1]) + 8
-        slack: np.ndarray = steps * (
-            float(float32.eps) * (self.norms[rows] + norms.max()) + 4 * float(float32.tiny)
-        )
-        return slack
-
-    def _block(self, m: int) -> int:
-        return max(16, min(4096, 2**17 // max(m, int(self.X.shape[1]))))
+    def _block(self) -> int:
+        return max(64, min(8192, 2**19 // int(self.X.shape[1])))

@@ -5,6 +5,7 @@ from sortal.kernels.gram import gaussians, group_sums, moved_sums, symmetric_gro
 from sortal.kernels.lloyd import DenseRows, nearest_center, nearest_labels, squared_to_center
 from sortal.kernels.lloyd_block import BlockOfRows, block_if_small
 from sortal.kernels.lloyd_sparse import SparseRows, nearest_labels_sparse, squared_to_center_sparse
+from sortal.kernels.lloyd_sums import squared_shifts
 from sortal.kernels.medoids import (
     Exchanges,
     NearestTwo,
@@ -21,7 +22,7 @@ from sortal.kernels.reference import (
     top_neighbors,
     top_products,
 )
-from sortal.kernels.seeding import draw_in_turn, lower_nearest, near_pairs, squared_differences
+from sortal.kernels.seeding import draw_in_turn, lower_nearest, nearer_pairs, squared_differences
 from sortal.kernels.threads import map_blocks, n_threads, one_blas_thread
 
 __all__ = [
@@ -47,7 +48,7 @@ __all__ = [
     "map_blocks",
     "moved_sums",
     "n_threads",
-    "near_pairs",
+    "nearer_pairs",
     "nearest_center",
     "nearest_labels",
     "nearest_labels_sparse",
@@ -59,6 +60,7 @@ __all__ = [
     "soft_step",
     "spread_groups",
     "squared_differences",
+    "squared_shifts",
     "squared_to_center",
     "squared_to_center_sparse",
     "step_jacobians",

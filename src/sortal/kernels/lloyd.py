@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from sortal.kernels.lloyd_bounds import Bounds, bounds_if_they_pay
 from sortal.kernels.lloyd_cells import cells_if_they_pay
 from sortal.kernels.lloyd_panels import assign_block, block_rows, pack_centers, read_block
+from sortal.kernels.lloyd_sums import ClusterSums
 from sortal.kernels.threads import map_blocks
 
 __all__ = ["DenseRows", "nearest_center", "nearest_labels", "squared_to_center"]
@@ -46,11 +47,10 @@ def squared_to_center(
     x: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
     """The squared distance of each row to the center of its label, by differences in float64."""
-    squared = np.empty(len(x))
-    wide = centers.astype(np.float64)
+    squared, centers = np.empty(len(x)), np.ascontiguousarray(centers)
 
     def measure(rows: slice) -> None:
-        squared[rows] = _squared_in_block(read_block(x, rows), wide, labels[rows])
+        squared[rows] = _squared_in_block(read_block(x, rows), centers, labels[rows])
 
     for _ in map_blocks(measure, len(x), block_rows(x)):
         pass
@@ -65,25 +65,23 @@ def _squared_in_block(block: np.ndarray, centers: np.ndarray, labels: np.ndarray
     return squared
 
 
-class DenseRows:
+class DenseRows(ClusterSums):
     """Rows on their way through Lloyd's algorithm: nearest centers, and the sums of each cluster.
 
-    Sums are in float64, of differences from `origin` (a huge offset would eat their digits), and are updated
-    for the rows whose label changed. `total` is the weighted sum of squares, `variance` the mean variance of
-    the columns. Of a row, its label is all that is kept (4 bytes), unless bounds or boxes pay.
+    Sums are updated for the rows whose label changed. Of a row, its label is all that is kept (4 bytes),
+    unless bounds or boxes pay.
     """
 
     def __init__(
         self, x: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"] | None, origin: np.ndarray, k: int
     ) -> None:
-        self.x, self.weights, self.origin, self.k = x, weights, origin, k
+        super().__init__(origin, k)
+        self.x, self.weights = x, weights
         self.total = self.variance = np.nan  # known after the first step
         self._centers: np.ndarray | None = None  # of the last assignment
         self._bounds: Bounds | None = None
         self._cells = cells_if_they_pay(x, weights, origin, k)
         self._labels: np.ndarray | None = None  # boxes keep them in an order of their own
-        width = x.shape[1] + 2  # the numbers, the weight, the rows that have one
-        self._sums, self._lost = np.zeros((k, width)), np.zeros((k, width))
         if self._cells is None:
             self._forget()
 
@@ -158,27 +156,12 @@ class DenseRows:
 
     def cost(self, centers: Float[np.ndarray, "k d"], labels: Int[np.ndarray, " n"]) -> float:
         """The weighted sum of squared distances, by differences."""
-        wide = centers.astype(np.float64)
 
         def measure(rows: slice) -> float:
-            squared = _squared_in_block(read_block(self.x, rows), wide, labels[rows])
+            squared = _squared_in_block(read_block(self.x, rows), centers, labels[rows])
             return float(squared.sum() if self.weights is None else self.weights[rows] @ squared)
 
         return sum(map_blocks(measure, len(self.x), block_rows(self.x)))
-
-    @property
-    def sums(self) -> np.ndarray:
-        """Sums of weighted differences from the origin, k x d."""
-        return self._sums[:, :-2] + self._lost[:, :-2]
-
-    @property
-    def mass(self) -> np.ndarray:
-        return self._sums[:, -2] + self._lost[:, -2]
-
-    @property
-    def n_rows(self) -> np.ndarray:
-        """Rows with a weight above 0, exactly."""
-        return self._sums[:, -1]
 
     def _forget(self) -> None:
         self._sums, self._lost = np.zeros_like(self._sums), np.zeros_like(self._lost)

@@ -10,10 +10,12 @@ from sortal.kernels.lloyd_loops import (
     aligned,
     fill_tile,
     moments,
+    nearest_by_differences,
     pack_panels,
     squared_to_own,
     sweep_tile,
 )
+from sortal.kernels.lloyd_sums_loops import inertia_of_sums, move_centers, squared_shifts
 from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, tile_norms
 
 __all__ = ["STOPPED", "descend_block", "lay_out"]
@@ -55,20 +57,6 @@ def lay_out(x, weights, step):
 
 @compiled
 @no_type_check
-def nearest_by_differences(row, centers):
-    nearest, least = np.int64(0), np.inf
-    for c in range(len(centers)):
-        squared = 0.0
-        for j in range(len(row)):
-            difference = np.float64(row[j]) - centers[c, j]
-            squared += difference * difference
-        if squared < least:
-            nearest, least = c, squared
-    return nearest
-
-
-@compiled
-@no_type_check
 def move_block(x, tiles, row_norms, weights, step, origin, centers, packing, labels, sums, lost):
     """Every row goes to its nearest center (as float64 brute force finds it), and the sums follow.
 
@@ -103,38 +91,9 @@ def move_block(x, tiles, row_norms, weights, step, origin, centers, packing, lab
 
 @compiled
 @no_type_check
-def inertia_of_sums(total, centers, origin, sums, lost):
-    """sum |x|^2 - 2 c.sum + mass |c|^2, seen from the origin."""
-    k, d = centers.shape
-    inertia = 0.0
-    for c in range(k):
-        mass = sums[c, d] + lost[c, d]
-        for j in range(d):
-            seen = np.float64(centers[c, j]) - origin[j]
-            inertia += seen * (mass * seen - 2 * (sums[c, j] + lost[c, j]))
-    return total + inertia
-
-
-@compiled
-@no_type_check
-def move_centers(centers, origin, sums, lost):
-    """Centers become the means; the sum of squares of what they moved."""
-    k, d = centers.shape
-    shift = 0.0
-    for c in range(k):
-        mass = sums[c, d] + lost[c, d]
-        for j in range(d):
-            before = np.float64(centers[c, j])
-            centers[c, j] = (sums[c, j] + lost[c, j]) / mass + origin[j]
-            shift += (centers[c, j] - before) ** 2
-    return shift
-
-
-@compiled
-@no_type_check
 def cost_of_labels(x, centers, labels, weights, step):
     squared = np.empty(len(x))
-    squared_to_own(x, centers.astype(np.float64), labels, squared)
+    squared_to_own(x, centers, labels, squared)
     cost = 0.0
     for i in range(len(x)):
         cost += weights[i * step] * squared[i]
@@ -168,7 +127,8 @@ def descend_block(
         if (sums[:, d + 1] == 0).any():
             return 0.0, n_steps, n_iter, 0
         previous[:] = centers
-        shift = move_centers(centers, origin, sums, lost)
+        move_centers(centers, origin, sums, lost)
+        shift = squared_shifts(centers, previous).sum()
         changed = move_block(x, tiles, row_norms, weights, step, origin, centers, packing, labels, sums, lost)
         inertia = inertia_of_sums(total, centers, origin, sums, lost)
         if inertia > history[n_steps - 1, 0] + 1e-15 * total:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, settle
+from sortal.kernels.lloyd_sums import squared_shifts
 
 __all__ = ["LEAST_NS", "Bounds", "bounds_if_they_pay", "group_of_centers", "nanoseconds"]
 
@@ -15,6 +16,8 @@ MOST_OF_DATA = (
 SAMPLE = 512  # rows
 LEAST_NS = 1e6  # an iteration: a sample costs as much
 BLOCK = 2**18  # numbers: rows are gathered from a cache
+UNKNOWN = 2**16 - 1  # an upper bound; a lower one that is this or more counts as this
+FAR = 2**14  # steps: centers that moved so far leave no bound worth keeping
 
 
 def group_of_centers(centers: np.ndarray) -> np.ndarray:
@@ -43,7 +46,8 @@ def bounds_if_they_pay(
     n_sample = max(1, min(SAMPLE, len(x) // 64))
     sample = np.arange(0, len(x), -(-len(x) // n_sample))
     groups = group_of_centers(new)
-    parts = np.array_split(sample, -(-len(sample) // 64))  # distances of few rows at a time, 1 MB less
+    at_once = max(1, 2**15 // x.shape[1])  # few: at d = 1,280 all of them would take as much as all else
+    parts = np.array_split(sample, -(-len(sample) // at_once))
     share = float(np.mean([_share_to_look_at(x[part], labels[part], old, new, groups) for part in parts]))
     if not _pays(share, x.shape[1], len(new), int(groups.max()) + 1, margin=0.5):
         return None
@@ -68,7 +72,7 @@ def _share_to_look_at(
     """Of all pairs of a row and a group, the share that bounds could not spare after `old` became `new`."""
     others = _distances(rows, old)
     others[np.arange(len(rows)), labels] = np.inf
-    shift = np.sqrt(((new - old) ** 2).sum(axis=1))
+    shift = np.sqrt(squared_shifts(new, old))
     own = rows - new[labels]
     own = np.sqrt(np.einsum("nd,nd->n", own, own))
     looked = [
@@ -87,33 +91,40 @@ def _distances(x: np.ndarray, centers: np.ndarray) -> np.ndarray:
 
 
 class Bounds:
-    """Bounds of every row to its own center and to each group of others, from one assignment to the next."""
+    """Bounds of every row to its own center and to each group of others, from one assignment to the next.
+
+    In 16 bits each, in steps of a 2**13th of the median distance of a row to its center. An upper bound grows
+    with every move of its center; a lower one is kept as it would have been before all moves, so that it is
+    written only when it is found anew.
+    """
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, centers: np.ndarray, groups: np.ndarray) -> None:
-        self.groups, self.centers, self.labels = groups, centers, labels
+        self.groups, self.centers = groups, centers
         self.n_groups = int(groups.max()) + 1
-        self.upper = np.full(len(x), np.inf, x.dtype)
-        # Block by block, so that the bounds to one group lie together: they are moved in vectors.
+        # Block by block, so that the bounds to one group lie together: they are compared in vectors.
         self.block = max(1024, BLOCK // x.shape[1] // 64 * 64)
+        self.upper = np.empty(len(x), np.uint16)
         sizes = [min(self.block, len(x) - at) for at in range(0, len(x), self.block)]
-        self.lower = [np.zeros((self.n_groups, size), x.dtype) for size in sizes]
+        self.lower = [np.empty((self.n_groups, size), np.uint16) for size in sizes]
         self.dimension = x.shape[1]
+        self._steps = 2.0**13 / _usual_distance(x, labels, centers)  # in a unit of distance
+        self._start_anew()
 
     def begin(self, centers: np.ndarray) -> Callable[[slice, np.ndarray, np.ndarray], None]:
         """What finds the nearest center of the rows of a block, given their labels until now."""
         from sortal.kernels.lloyd_bounds_loops import assign_bounded
 
         packed, names, first = _pack_groups(centers, self.groups)
-        number = self.upper.dtype.type
+        number = centers.dtype.type
         packing = packed.origin, packed.panels, packed.norms, names, number(packed.most), number(packed.slack)
-        shift, group_shift = self._shifts(centers)
+        shift = self._shift(centers)
+        moved = np.ceil(self._group_moved).astype(np.int32)
         self.centers = centers
-        self._is_new = bool(np.isinf(self.upper).all())
         self._looked: list[int] = []
 
         def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> None:
             looked = assign_bounded(
-                block, centers, packing, first, self.groups, shift, group_shift,
+                block, centers, packing, first, self.groups, shift, moved, number(self._steps),
                 labels, self.upper[rows], self.lower[rows.start // self.block],
             )  # fmt: skip
             settle(block, packed.centers, labels)
@@ -129,16 +140,39 @@ class Bounds:
 
     def forget(self, rows: np.ndarray) -> None:
         """Somebody else relabels these rows: their bounds say nothing more."""
-        self.upper[rows] = np.inf
+        self.upper[rows] = UNKNOWN
         for row in rows:
             self.lower[row // self.block][:, row % self.block] = 0
 
-    def _shifts(self, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far each center moved, and the farthest of each group, rounded up."""
-        shift = np.sqrt(((centers.astype(np.float64) - self.centers) ** 2).sum(axis=1)) * (1 + 1e-6)
+    def _start_anew(self) -> None:
+        self._moved = np.zeros(len(self.centers))  # of each center, in steps
+        self._group_moved = np.zeros(self.n_groups)  # the farthest of each group, from time to time
+        self.upper[:] = UNKNOWN
+        for lower in self.lower:
+            lower[:] = 0
+
+    def _shift(self, centers: np.ndarray) -> np.ndarray:
+        """How many steps each upper bound grows; what the lower ones are off by is kept."""
+        before = np.ceil(self._moved)
+        moved = np.sqrt(squared_shifts(centers, self.centers)) * (1 + 1e-6) * self._steps
         farthest = np.zeros(self.n_groups)
-        np.maximum.at(farthest, self.groups, shift)
-        return shift.astype(centers.dtype), farthest.astype(centers.dtype)
+        np.maximum.at(farthest, self.groups, moved)
+        self._moved += moved
+        self._group_moved += farthest
+        too_far = not (self._group_moved < FAR).all()
+        if too_far:
+            self._start_anew()
+            before = self._moved
+        self._is_new = too_far or bool((self.upper == UNKNOWN).all())
+        return (np.ceil(self._moved) - before).astype(np.int32)
+
+
+def _usual_distance(x: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> float:
+    """The median distance of some rows to their centers; 1 where it is of no use."""
+    some = slice(None, None, -(-len(x) // 64))
+    own = np.sqrt(((x[some].astype(np.float64) - centers[labels[some]]) ** 2).sum(axis=1))
+    own = own[(own > 1e-30) & (own < 1e30)]
+    return float(np.median(own)) if own.size else 1.0
 
 
 def _pack_groups(centers: np.ndarray, groups: np.ndarray) -> tuple[PackedCenters, np.ndarray, np.ndarray]:

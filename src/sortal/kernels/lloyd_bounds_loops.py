@@ -2,7 +2,8 @@
 
 Source: Ding et al. 2015 (Yinyang k-means). Where we differ: the rows that must look at a group of centers are
 gathered, and meet all of it at once in a tile; bounds are widened by the rounding of the scores, so that
-labels stay those of float64 brute force.
+labels stay those of float64 brute force. Bounds are counted in `steps` (of a unit of distance), an upper one
+rounded up, a lower one down; `moved` is how far each group has moved since that was counted from 0.
 """
 
 from typing import no_type_check
@@ -28,28 +29,43 @@ def squared_difference(row, center):
 
 @compiled
 @no_type_check
-def survivors(x, centers, labels, shift, group_shift, slack, upper, lower, tight, rows):
-    """Moves the bounds by what the centers moved; the rows that must look at some group, into `rows`.
+def steps_above(distance, steps):
+    """An upper bound; 65,535 is none. One step more, since what a center moved before was rounded up."""
+    scaled = distance * steps
+    return np.uint16(scaled) + 2 if scaled < 65533 else 65535
+
+
+@compiled
+@no_type_check
+def steps_below(distance, steps, moved):
+    """A lower bound that is right once `moved` is taken from it."""
+    scaled = distance * steps
+    whole = (np.int64(scaled) if scaled > 0 else 0) if scaled < 65536 else 65536
+    return min(max(whole + moved - 1, 0), 65535)
+
+
+@compiled
+@no_type_check
+def survivors(x, centers, labels, shift, moved, slack, steps, upper, lower, tight, rows):
+    """Moves the upper bounds with the centers; the rows that must look at some group, into `rows`.
 
     `tight` gets their squared distance to their own center.
     """
     n = len(labels)
-    least = np.full(n, np.inf, x.dtype)
-    one = slack / slack  # of its type: with 1 numba would go on in float64
-    narrow, widen, zero = one - slack, one + slack, slack - slack
+    least = np.full(n, 65535, np.int32)
     for g in range(lower.shape[0]):
+        far = moved[g]
         for i in range(n):
-            bound = (lower[g, i] - group_shift[g]) * narrow
-            bound = bound if bound > zero else zero
-            lower[g, i] = bound
+            bound = np.int32(lower[g, i]) - far
             least[i] = bound if bound < least[i] else least[i]
+    one = slack / slack  # of its type: with 1 numba would go on in float64
     n_rows = 0
     for i in range(n):
         own = labels[i]
-        upper[i] = (upper[i] + shift[own]) * widen
+        upper[i] = min(np.int32(upper[i]) + shift[own], 65535)
         if least[i] <= upper[i]:
             squared = squared_difference(x[i], centers[own])
-            upper[i] = np.sqrt(squared) * widen
+            upper[i] = steps_above(np.sqrt(squared) * (one + slack), steps)
             if least[i] <= upper[i]:
                 tight[n_rows] = squared
                 rows[n_rows] = i
@@ -59,10 +75,11 @@ def survivors(x, centers, labels, shift, group_shift, slack, upper, lower, tight
 
 @compiled
 @no_type_check
-def look_at_group(x, rows, places, g, packing, first, group_of, labels, upper, lower, seen):
+def look_at_group(x, rows, places, g, packing, first, group_of, steps, moved, bounded, seen):
     """The rows at `places` meet the centers of group g: its bounds, and the best two seen so far."""
     origin, panels, norms, names, most, slack = packing
     best, second, beside, norm, where, met_own = seen
+    labels, upper, lower = bounded
     d = x.shape[1]
     lanes = TILE_BYTES // x.itemsize
     floor = d * np.finfo(x.dtype).tiny
@@ -80,22 +97,25 @@ def look_at_group(x, rows, places, g, packing, first, group_of, labels, upper, l
             error = slack * (own[t] + most) + floor
             norm[p] = own[t]
             met_own[p] |= group_of[labels[i]] == g
-            lower[g, i] = np.sqrt(max(low[t] + own[t] - error, 0)) * (1 - slack)
+            bound = np.sqrt(max(low[t] + own[t] - error, 0)) * (1 - slack)
+            lower[g, i] = steps_below(bound, steps, moved[g])
             if low[t] < best[p]:
                 second[p] = min(best[p], next_low[t])
                 beside[p] = np.sqrt(max(next_low[t] + own[t] - error, 0)) * (1 - slack)
                 best[p], where[p] = low[t], names[index[t]]
-                upper[i] = min(upper[i], np.sqrt(max(low[t] + own[t] + error, 0)) * (1 + slack))
+                bound = np.sqrt(max(low[t] + own[t] + error, 0)) * (1 + slack)
+                upper[i] = min(upper[i], steps_above(bound, steps))
             else:
                 second[p] = min(second[p], low[t])
 
 
 @compiled
 @no_type_check
-def conclude(x, rows, tight, packing, group_of, labels, upper, lower, seen):
+def conclude(x, rows, tight, packing, group_of, steps, moved, bounded, seen):
     """Labels and bounds from what each of `rows` has seen, and from its own center if it was not among it."""
     most, slack = packing[4], packing[5]
     best, second, beside, norm, where, met_own = seen
+    labels, upper, lower = bounded
     limit = np.finfo(x.dtype).max / 16
     floor = x.shape[1] * np.finfo(x.dtype).tiny
     for p in range(len(rows)):
@@ -109,19 +129,21 @@ def conclude(x, rows, tight, packing, group_of, labels, upper, lower, seen):
             second[p], best[p], where[p] = best[p], score, old
         elif not met_own[p]:
             second[p] = min(second[p], score)
-            lower[group_of[old], i] = min(lower[group_of[old], i], np.sqrt(tight[p]) * (1 - slack))
+            g = group_of[old]
+            lower[g, i] = min(lower[g, i], steps_below(np.sqrt(tight[p]) * (1 - slack), steps, moved[g]))
         if where[p] != old or met_own[p]:
-            lower[group_of[where[p]], i] = beside[p]
+            g = group_of[where[p]]
+            lower[g, i] = steps_below(beside[p], steps, moved[g])
         labels[i] = where[p]
         if not (reach < limit and second[p] - best[p] > 2 * (slack * reach + floor)):
             labels[i] = ~where[p]
-            upper[i] = np.inf
+            upper[i] = 65535
             lower[:, i] = 0
 
 
 @compiled
 @no_type_check
-def assign_bounded(x, centers, packing, first, group_of, shift, group_shift, labels, upper, lower):
+def assign_bounded(x, centers, packing, first, group_of, shift, moved, steps, labels, upper, lower):
     """As `assign_rows`, from the labels and bounds that were; the number of (row, group) pairs looked at.
 
     Group g is the panels first[g]..first[g + 1]; `packing` holds origin, panels, norms, names (which center
@@ -130,7 +152,7 @@ def assign_bounded(x, centers, packing, first, group_of, shift, group_shift, lab
     """
     n = len(x)
     rows, tight = np.empty(n, np.int64), np.empty(n, x.dtype)
-    n_rows = survivors(x, centers, labels, shift, group_shift, packing[5], upper, lower, tight, rows)
+    n_rows = survivors(x, centers, labels, shift, moved, packing[5], steps, upper, lower, tight, rows)
     seen = (
         np.full(n_rows, np.inf, x.dtype),  # best score
         np.full(n_rows, np.inf, x.dtype),  # second
@@ -139,15 +161,16 @@ def assign_bounded(x, centers, packing, first, group_of, shift, group_shift, lab
         np.full(n_rows, -1, np.int32),  # where the best is
         np.zeros(n_rows, np.bool_),  # has it met the group of its own center
     )
+    bounded = labels, upper, lower
     places = np.empty(n_rows, np.int64)
     n_pairs = 0
     for g in range(lower.shape[0]):
         n_places = 0
         for p in range(n_rows):
-            if lower[g, rows[p]] <= upper[rows[p]]:
+            if np.int32(lower[g, rows[p]]) - moved[g] <= upper[rows[p]]:
                 places[n_places] = p
                 n_places += 1
         n_pairs += n_places
-        look_at_group(x, rows, places[:n_places], g, packing, first, group_of, labels, upper, lower, seen)
-    conclude(x, rows[:n_rows], tight, packing, group_of, labels, upper, lower, seen)
+        look_at_group(x, rows, places[:n_places], g, packing, first, group_of, steps, moved, bounded, seen)
+    conclude(x, rows[:n_rows], tight, packing, group_of, steps, moved, bounded, seen)
     return n_pairs

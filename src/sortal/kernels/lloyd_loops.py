@@ -7,7 +7,15 @@ import numpy as np
 from sortal.kernels.compiled import compiled
 from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, sweep, tile_norms, transpose_square
 
-__all__ = ["assign_rows", "moments", "move_rows", "pack_panels", "squared_to_own"]
+__all__ = [
+    "assign_rows",
+    "moments",
+    "move_rows",
+    "nearest_by_differences",
+    "pack_panels",
+    "settle_rows",
+    "squared_to_own",
+]
 
 SQUARE = 64  # bytes
 
@@ -107,6 +115,28 @@ def assign_rows(x, origin, packed, norms, most, slack, labels):
         labels[at : min(at + lanes, n)] = index[: min(lanes, n - at)]
 
 
+@compiled
+@no_type_check
+def nearest_by_differences(row, centers):
+    """The nearest center (ties: the lowest number), in float64."""
+    nearest, least = np.int64(0), np.inf
+    for c in range(len(centers)):
+        squared = 0.0
+        for j in range(len(row)):
+            difference = np.float64(row[j]) - np.float64(centers[c, j])
+            squared += difference * difference
+        if squared < least:
+            nearest, least = c, squared
+    return nearest
+
+
+@compiled
+@no_type_check
+def settle_rows(x, rows, centers, labels):
+    for i in rows:
+        labels[i] = nearest_by_differences(x[i], centers)
+
+
 @compiled(
     fastmath={"reassoc", "contract"}
 )  # a sum in any order, always the same: in vectors, 2 to 3 times faster
@@ -116,7 +146,7 @@ def squared_to_own(x, centers, labels, out):
     for i in range(len(x)):
         row, center, total = x[i], centers[labels[i]], 0.0
         for j in range(len(row)):
-            difference = np.float64(row[j]) - center[j]
+            difference = np.float64(row[j]) - np.float64(center[j])
             total += difference * difference
         out[i] = total
 

@@ -13,7 +13,7 @@ BLOCK = 2**19  # numbers: 2 MB of float32, small beside what a thread needs and 
 class PackedCenters:
     """Centers as `sweep` reads them: from an origin of their own, times -2, six side by side."""
 
-    centers: np.ndarray  # as they came, float64
+    centers: np.ndarray  # as they came
     origin: np.ndarray
     panels: np.ndarray  # flat: panels x d x PANEL
     norms: np.ndarray  # panels * PANEL; infinite where there is no center
@@ -30,15 +30,17 @@ def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None 
     from sortal.kernels.lloyd_tile import PANEL
 
     k, d = centers.shape
+    centers = np.ascontiguousarray(centers)
     if order is None:
         order = np.full(-(-k // PANEL) * PANEL, -1, np.int32)
         order[:k] = np.arange(k)
-    wide = centers.astype(np.float64)
-    origin = (wide.sum(axis=0) / k).astype(dtype)  # a huge offset would cost the product its digits
+    origin = centers.mean(axis=0, dtype=np.float64).astype(
+        dtype
+    )  # a huge offset would cost the product its digits
     panels, norms = np.empty(len(order) * d, dtype), np.empty(len(order), dtype)
     most = pack_panels(np.ascontiguousarray(centers, dtype), order, origin, panels, norms)
     slack = (8 + 2 * d**0.5) * float(np.finfo(dtype).eps)
-    return PackedCenters(wide, origin, panels, norms, float(most), slack)
+    return PackedCenters(centers, origin, panels, norms, float(most), slack)
 
 
 def block_rows(x: np.ndarray) -> int:
@@ -71,7 +73,6 @@ def settle(x: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> None:
         assign_block(wide, pack_centers(centers, wide.dtype), settled)
         labels[rows] = settled
         return
-    from scipy.spatial.distance import cdist
+    from sortal.kernels.lloyd_loops import settle_rows
 
-    for part in np.split(rows, range(1024, len(rows), 1024)):
-        labels[part] = cdist(x[part].astype(np.float64), centers, "sqeuclidean").argmin(axis=1)
+    settle_rows(x, rows, centers, labels)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
 
+from sortal.kernels.lloyd_sums import ClusterSums
 from sortal.kernels.threads import map_blocks
 
 __all__ = ["SparseRows", "nearest_labels_sparse", "squared_to_center_sparse"]
@@ -57,13 +58,13 @@ def squared_to_center_sparse(
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-class SparseRows:
+class SparseRows(ClusterSums):
     """As `DenseRows`, about the origin 0; sums are taken anew each time, in one product over the nonzeros."""
 
     def __init__(self, x: Any, weights: Float[np.ndarray, " n"] | None, k: int) -> None:
         n, d = x.shape
-        self.x, self.k, self.origin = x, k, np.zeros(d)
-        self.weights = weights
+        super().__init__(np.zeros(d), k)
+        self.x, self.weights = x, weights
         self.labels = np.full(n, -1, np.int32)
         squares = _squared_norms(x)
         self.total = float(squares.sum() if weights is None else weights @ squares)
@@ -91,12 +92,12 @@ class SparseRows:
         return float(squared.sum() if self.weights is None else self.weights @ squared)
 
     def _sum(self) -> None:
-        n = len(self.labels)
+        n, k = len(self.labels), len(self._sums)
         weights = np.ones(n) if self.weights is None else self.weights
-        members = csr_matrix((weights, (self.labels, np.arange(n))), shape=(self.k, n))
-        self.sums = np.asarray((members @ self.x).toarray(), dtype=np.float64)
-        self.mass = np.bincount(self.labels, weights, self.k)
-        self.n_rows = np.bincount(self.labels[weights > 0], minlength=self.k)
+        members = csr_matrix((weights, (self.labels, np.arange(n))), shape=(k, n))
+        self._sums[:, :-2] = (members @ self.x).toarray()
+        self._sums[:, -2] = np.bincount(self.labels, weights, k)
+        self._sums[:, -1] = np.bincount(self.labels[weights > 0], minlength=k)
 
 
 def _square(x: Any) -> Any:

@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["PANEL", "TILE_BYTES", "sweep", "tile_norms", "transpose_square"]
+__all__ = ["PANEL", "TILE_BYTES", "below", "sweep", "tile_norms", "transpose_square"]
 
 PANEL = 6  # centers
 # Two vectors of the machine, as bytes: 12 sums then fill the registers without spilling.
@@ -137,6 +137,48 @@ def sweep(
                 builder.store(value, place)
         for place, pointer in zip(state, (best_p, second_p, index_p)):
             _store(builder, builder.load(place), pointer, const(0))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+@no_type_check
+def below(
+    typing: Any, tile: Any, d: Any, centers: Any, norms: Any, names: Any, at: Any, bound: Any, masks: Any
+) -> Any:
+    """Of the PANEL centers names[at:], which score below the bound of which lane: a bit a lane in masks[at:].
+
+    Scores are norm + center . point. `centers` lie row by row, so that any six of them make a panel.
+    """
+    lanes = TILE_BYTES * 8 // tile.dtype.bitwidth
+    signature = types.void(tile, types.intp, centers, norms, names, types.intp, bound, masks)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        tile_p, centers_p, norms_p, names_p, bound_p, masks_p = (
+            _pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 4, 6, 7)
+        )
+        d_value, at_value = args[1], args[5]
+        size = d_value.type
+        vector = ir.VectorType(context.get_value_type(tile.dtype), lanes)
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(PANEL)]
+        rows = []
+        for c in range(PANEL):
+            place = builder.add(at_value, ir.Constant(size, c))
+            name = builder.sext(builder.load(builder.gep(names_p, [place])), size)
+            rows.append(builder.gep(centers_p, [builder.mul(name, d_value)]))
+            builder.store(_splat(builder, builder.load(builder.gep(norms_p, [name])), lanes), sums[c])
+        with cgutils.for_range(builder, d_value, intp=size) as loop:
+            x = _load(builder, tile_p, builder.mul(loop.index, ir.Constant(size, lanes)), vector)
+            for c in range(PANEL):
+                number = _splat(builder, builder.load(builder.gep(rows[c], [loop.index])), lanes)
+                builder.store(_multiply_add(builder, number, x, builder.load(sums[c])), sums[c])
+        most = _load(builder, bound_p, ir.Constant(size, 0), vector)
+        for c in range(PANEL):
+            under = builder.fcmp_ordered("<", builder.load(sums[c]), most)
+            bits = builder.zext(builder.bitcast(under, ir.IntType(lanes)), ir.IntType(64))
+            builder.store(bits, builder.gep(masks_p, [builder.add(at_value, ir.Constant(size, c))]))
         return context.get_dummy_value()
 
     return signature, codegen

@@ -1,24 +1,39 @@
 """What k-means++ spends its time on: which rows a new center is nearer to, and by how much.
 
-A float32 product tells which pairs can matter; those are computed again by differences in float64.
-`scores[i, j] + norms[j]` is |x_i - c_j|^2 - |x_i|^2 as the product has it, rounding errors included; the
-caller adds what they can come to at most to what it is compared with.
+Distances count in units of 1 / `scale`. Scores in float32, seen from `origin`, tell which pairs can matter,
+at the very worst of rounding; those are computed again by differences in float64.
 """
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["draw_in_turn", "lower_nearest", "near_pairs", "squared_differences"]
+__all__ = ["draw_in_turn", "lower_nearest", "nearer_pairs", "squared_differences"]
 
 
-def near_pairs(
-    scores: Float[np.ndarray, "n m"], norms: Float[np.ndarray, " m"], bound: Float[np.ndarray, " n"]
-) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
-    """The pairs (row i, center j) with `scores[i, j] + norms[j] < bound[i]`, by i, then j (int32)."""
+def nearer_pairs(
+    x: Float[np.ndarray, "all d"],
+    some: Int[np.ndarray, " n"],
+    centers: Float[np.ndarray, "m d"],
+    origin: Float[np.ndarray, " d"],
+    scale: float,
+    nearest: Float[np.ndarray, " n"],
+    owner: Int[np.ndarray, " n"],
+    apart: Float[np.ndarray, "k m"],
+) -> tuple[Int[np.ndarray, " p"], Float[np.ndarray, " p"], Int[np.ndarray, " m+1"]]:
+    """The pairs (i, center j) where x[some[i]] is nearer to j than nearest[i], by j: i and squared distance.
+
+    Those of center j end where place j + 1 of the third array says, from 0.
+
+    `nearest` are the squared distances to the centers so far, of which `owner` tells the number;
+    apart[owner, j] bounds the squared distance between that and the new center j from below. The nearer rows
+    of one owner stand together, and the more alike their distances, the fewer centers are looked at.
+    """
     from sortal.kernels import seeding_loops
 
-    rows, columns = seeding_loops.near_pairs(scores, norms, bound)
-    return rows, columns
+    rows, squared, ends = seeding_loops.nearer_pairs(
+        x, some, centers, origin, x.dtype.type(scale), nearest, owner, apart
+    )
+    return rows, squared, ends
 
 
 def squared_differences(
@@ -38,9 +53,7 @@ def squared_differences(
 def lower_nearest(
     x: Float[np.ndarray, "n d"],
     centers: Float[np.ndarray, "m d"],
-    scores: Float[np.ndarray, "n m"],
-    norms: Float[np.ndarray, " m"],
-    reach: Float[np.ndarray, " n"],
+    origin: Float[np.ndarray, " d"],
     scale: float,
     first: int,
     nearest: Float[np.ndarray, " n"],
@@ -48,12 +61,11 @@ def lower_nearest(
 ) -> None:
     """Lower `nearest` (float64) in place where one of `centers` is nearer; `owner` becomes its number.
 
-    Centers are numbered from `first`; ties keep the lower number. Only pairs whose score lies below
-    `nearest + reach` are looked at.
+    Centers are numbered from `first`; ties keep the lower number.
     """
     from sortal.kernels import seeding_loops
 
-    seeding_loops.lower_nearest(x, centers, scores, norms, reach, scale, first, nearest, owner)
+    seeding_loops.lower_nearest(x, centers, origin, x.dtype.type(scale), first, nearest, owner)
 
 
 def draw_in_turn(

@@ -5,8 +5,10 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
+from sortal.kernels.lloyd_loops import aligned, fill_tile
+from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, below, tile_norms
 
-__all__ = ["draw_in_turn", "lower_nearest", "near_pairs", "squared_differences"]
+__all__ = ["draw_in_turn", "lower_nearest", "nearer_pairs", "squared_differences"]
 
 
 @compiled(fastmath={"reassoc", "contract"})  # lets the sum over d run in vector lanes
@@ -30,47 +32,169 @@ def squared_differences(x, centers, rows, columns, scale):
 
 @compiled
 @no_type_check
-def _n_below(scores, norms, bound):
-    """Counted without branches and in 32 bits, 16 at once; the least of a row took 10 times as long."""
-    count = np.int32(0)
-    for j in range(len(norms)):
-        count = np.int32(count + np.int32(scores[j] + norms[j] < bound))
-    return count
+def _move(x, i, origin, scale, moved):
+    """scale (x[i] - origin) in float32; the scale, a power of two, rounds nothing and keeps it finite."""
+    for f in range(len(moved)):
+        moved[f] = x[i, f] * scale - origin[f] * scale
 
 
 @compiled
 @no_type_check
-def near_pairs(scores, norms, bound):
-    """Counts first: most rows hold no pair at all."""
-    n, m = scores.shape
-    counts = np.empty(n, np.int64)
-    for i in range(n):
-        counts[i] = _n_below(scores[i], norms, bound[i])
-    rows = np.empty(counts.sum(), np.int32)
-    columns = np.empty(len(rows), np.int32)
-    at = 0
-    for i in range(n):
-        if counts[i]:
-            for j in range(m):
-                if scores[i, j] + norms[j] < bound[i]:
-                    rows[at], columns[at] = i, j
-                    at += 1
-    return rows, columns
+def _scored(centers, origin, scale):
+    """Centers as `below` reads them, their squared norms, and the largest of these."""
+    moved, norms = np.empty(centers.shape, np.float32), np.zeros(len(centers), np.float32)
+    for c in range(len(centers)):
+        _move(centers, c, origin, scale, moved[c])
+        for f in range(moved.shape[1]):
+            norms[c] += moved[c, f] * moved[c, f]
+            moved[c, f] *= np.float32(-2)
+    return moved, norms, np.float64(norms.max())
 
 
 @compiled
 @no_type_check
-def lower_nearest(x, centers, scores, norms, reach, scale, first, nearest, owner):
-    for i in range(len(x)):
-        bound = np.float32(nearest[i] + reach[i])
-        if nearest[i] == 0 or not _n_below(scores[i], norms, bound):
+def _room(d, like):
+    """A tile, the squared norm and the bound of each of its rows, and these row by row."""
+    lanes = TILE_BYTES // 4
+    return (
+        aligned(d * lanes, like),
+        aligned(lanes, like),
+        aligned(lanes, like),
+        np.empty((lanes, d), like.dtype),
+    )
+
+
+@compiled
+@no_type_check
+def _fill(x, rows, origin, scale, room):
+    """The last row again where they do not fill the tile."""
+    tile, norms, _, moved = room
+    lanes, d = moved.shape
+    for i in range(lanes):
+        _move(x, rows[min(i, len(rows) - 1)], origin, scale, moved[i])
+    fill_tile(moved, np.arange(lanes), np.zeros(d, np.float32), tile, lanes)
+    tile_norms(tile, d, norms)
+
+
+@compiled
+@no_type_check
+def _bound(nearest, norm, most, d):
+    """A score that is no lower cannot be of a nearer center, however it was rounded."""
+    if nearest == 0:
+        return np.float32(-np.inf)
+    float32 = np.finfo(np.float32)
+    slack = (2 * d + 8) * (np.float64(float32.eps) * (norm + most) + 4 * np.float64(float32.tiny))
+    return np.float32(nearest + slack - norm)
+
+
+@compiled
+@no_type_check
+def _within_reach(apart, owner, nearest, near, names):
+    """How many centers some of these rows may be nearer to than to their own; their numbers into `names`.
+
+    |q - x| >= |q - c| - |x - c|, which is no less than |x - c| where |q - c| is twice that. The last number
+    is repeated to fill a panel.
+    """
+    near[:] = False
+    i = 0
+    while i < len(owner):
+        own, most = owner[i], 0.0
+        while i < len(owner) and owner[i] == own:  # rows come sorted by owner
+            most = max(most, nearest[i])
+            i += 1
+        most *= 4 + 1e-9
+        for j in range(len(near)):
+            near[j] |= apart[own, j] < most
+    n_names = 0
+    for j in range(len(near)):
+        names[n_names] = j
+        n_names += near[j]
+    for p in range(n_names, n_names + PANEL):
+        names[p] = names[max(n_names - 1, 0)]
+    return n_names
+
+
+@compiled
+@no_type_check
+def nearer_pairs(x, some, centers, origin, scale, nearest, owner, apart):
+    n, (m, d), lanes = len(some), centers.shape, TILE_BYTES // 4
+    moved, norms, most = _scored(centers, origin, scale)
+    room = _room(d, moved)
+    bound = room[2]
+    near, names, masks = np.empty(m, np.bool_), np.empty(m + PANEL, np.int32), np.empty(m + PANEL, np.int64)
+    rows, columns, squares = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+    n_pairs = 0
+    for at in range(0, n, lanes):
+        here = min(lanes, n - at)
+        n_names = _within_reach(apart, owner[at : at + here], nearest[at : at + here], near, names)
+        if n_names == 0:
             continue
-        for j in range(len(centers)):
-            if scores[i, j] + norms[j] < bound:
-                squared = _squared_difference(x[i], centers[j], scale)
-                if squared < nearest[i]:
-                    nearest[i], owner[i] = squared, first + j
-                    bound = np.float32(squared + reach[i])
+        _fill(x, some[at : at + here], origin, scale, room)
+        for i in range(lanes):
+            bound[i] = _bound(nearest[at + i], room[1][i], most, d) if i < here else -np.inf
+        for p in range(0, n_names, PANEL):
+            below(room[0], d, moved, norms, names, p, bound, masks)
+        for p in range(n_names):
+            if not masks[p]:
+                continue
+            if n_pairs + lanes > len(rows):
+                rows, columns, squares = _grown(rows), _grown(columns), _grown(squares)
+            for i in range(here):
+                if (masks[p] >> i) & 1:
+                    squared = _squared_difference(x[some[at + i]], centers[names[p]], scale)
+                    rows[n_pairs], columns[n_pairs], squares[n_pairs] = at + i, names[p], squared
+                    n_pairs += squared < nearest[at + i]
+    return _by_column(rows[:n_pairs], columns[:n_pairs], squares[:n_pairs], m)
+
+
+@compiled
+@no_type_check
+def _by_column(rows, columns, squares, m):
+    """Counted, then put in their places: rows, squares, and where those of each column end."""
+    ends = np.zeros(m + 1, np.int64)
+    for column in columns:
+        ends[column + 1] += 1
+    for j in range(m):
+        ends[j + 1] += ends[j]
+    place = ends[:-1].copy()
+    sorted_rows, sorted_squares = np.empty_like(rows), np.empty_like(squares)
+    for p in range(len(rows)):
+        at = place[columns[p]]
+        sorted_rows[at], sorted_squares[at] = rows[p], squares[p]
+        place[columns[p]] += 1
+    return sorted_rows, sorted_squares, ends
+
+
+@compiled
+@no_type_check
+def _grown(values):
+    more = np.empty(2 * len(values) + 64, values.dtype)
+    more[: len(values)] = values
+    return more
+
+
+@compiled
+@no_type_check
+def lower_nearest(x, centers, origin, scale, first, nearest, owner):
+    (n, d), m, lanes = x.shape, len(centers), TILE_BYTES // 4
+    moved, norms, most = _scored(centers, origin, scale)
+    room = _room(d, moved)
+    tile, own, bound, _ = room
+    names, masks = np.minimum(np.arange(m + PANEL), m - 1).astype(np.int32), np.empty(m + PANEL, np.int64)
+    for at in range(0, n, lanes):
+        here = min(lanes, n - at)
+        _fill(x, np.arange(at, at + here), origin, scale, room)
+        for i in range(lanes):
+            bound[i] = _bound(nearest[at + i], own[i], most, d) if i < here else -np.inf
+        for p in range(0, m, PANEL):
+            below(tile, d, moved, norms, names, p, bound, masks)
+            for j in range(p, min(p + PANEL, m)):
+                for i in range(here if masks[j] else 0):
+                    if (masks[j] >> i) & 1:
+                        squared = _squared_difference(x[at + i], centers[j], scale)
+                        if squared < nearest[at + i]:
+                            nearest[at + i], owner[at + i] = squared, first + j
+                            bound[i] = _bound(squared, own[i], most, d)
 
 
 @compiled

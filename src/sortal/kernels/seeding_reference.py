@@ -2,12 +2,7 @@
 
 import numpy as np
 
-__all__ = ["draw_in_turn", "lower_nearest", "near_pairs", "squared_differences"]
-
-
-def near_pairs(scores: np.ndarray, norms: np.ndarray, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = np.nonzero(scores + norms < bound[:, None])
-    return rows.astype(np.int32), columns.astype(np.int32)
+__all__ = ["draw_in_turn", "lower_nearest", "nearer_pairs", "squared_differences"]
 
 
 def squared_differences(
@@ -18,12 +13,25 @@ def squared_differences(
     return squared
 
 
+def nearer_pairs(
+    x: np.ndarray, some: np.ndarray, centers: np.ndarray, origin: np.ndarray, scale: float,
+    nearest: np.ndarray, owner: np.ndarray, apart: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    columns = np.arange(len(centers))
+    each = [squared_differences(x, centers, np.full(len(columns), i), columns, scale) for i in some]
+    squared = np.stack(each, axis=1)
+    columns, rows = np.nonzero(squared < nearest)
+    ends = np.searchsorted(columns, np.arange(len(centers) + 1))
+    return rows.astype(np.int32), squared[columns, rows], ends
+
+
 def lower_nearest(
-    x: np.ndarray, centers: np.ndarray, scores: np.ndarray, norms: np.ndarray, reach: np.ndarray,
-    scale: float, first: int, nearest: np.ndarray, owner: np.ndarray,
+    x: np.ndarray, centers: np.ndarray, origin: np.ndarray, scale: float, first: int,
+    nearest: np.ndarray, owner: np.ndarray,
 ) -> None:  # fmt: skip
-    rows, columns = near_pairs(scores, norms, (nearest + reach).astype(np.float32))
-    squared = squared_differences(x, centers, rows, columns, scale)
+    every, apart = np.arange(len(x)), np.full((1, len(centers)), -np.inf)
+    rows, squared, ends = nearer_pairs(x, every, centers, origin, scale, nearest, owner, apart)
+    columns = np.repeat(np.arange(len(centers)), np.diff(ends))
     for i, j, value in zip(rows, columns, squared, strict=True):
         if value < nearest[i]:
             nearest[i], owner[i] = value, first + j
