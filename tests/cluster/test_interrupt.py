@@ -10,6 +10,7 @@ FITS = {
     "clara": "KMedoids(300, method='clara', random_state=0).fit(x)",
     "kernel": "KernelKMeans(40, gamma=0.05, n_init=500, random_state=0).fit(x[:20000])",
     "dbscan": "DBSCAN(eps=3.0).fit(np.tile(x[:, :16], (8, 1)))",
+    "dbscan plane": "DBSCAN(eps=0.5, min_samples=10**6).fit(np.tile(x[:, :2], (16, 1)))",
     "dbscan cosine": "DBSCAN(eps=0.3, metric='cosine').fit(np.tile(x, (1, 8)))",
 }
 

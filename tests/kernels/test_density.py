@@ -113,7 +113,7 @@ def test_too_many_cells_for_a_grid():
 def test_many_dense_cells_in_blocks(monkeypatch):
     x = clumps(20_000, 2, seed=6)
     want = WAYS["leaves"](x, 0.0004, 5)
-    monkeypatch.setattr(density, "CELLS_A_BLOCK", 100)
+    monkeypatch.setattr(density, "WORK_A_BLOCK", 5000)  # cuts within cells too
     assert_equal(density_groups(x, 0.0004, 5), want)
     monkeypatch.setattr(threads, "n_threads", lambda: 3)
     assert_equal(density_groups(x, 0.0004, 5), want)

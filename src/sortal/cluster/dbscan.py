@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from sortal.arrays import Labels
 from sortal.cluster.dissimilarity import free_memory
 from sortal.cluster.reachability import Distances, Reachability, reachability
-from sortal.cluster.rows import validated
+from sortal.cluster.rows import checked_rows, fit_rows, refuse_nonfinite
 from sortal.errors import InputError
 from sortal.kernels import cosine_density_groups, density_groups, spread_groups
 
@@ -75,7 +75,8 @@ def dbscan(
     """
     _check(eps, min_samples, metric, algorithm, leaf_size, p)
     X = X if issparse(X) else np.asarray(X)
-    _refuse_not_finite(X)
+    rows = checked_rows("X", X, or_sparse=True)
+    span = refuse_nonfinite("X", rows)
     sample_weight = None if sample_weight is None else np.asarray(sample_weight)
     weights = None if sample_weight is None else sample_weight.astype(np.float64)
     if weights is not None and weights.shape != (X.shape[0],):
@@ -84,7 +85,7 @@ def dbscan(
             f"n_samples={X.shape[0]}."
         )
     try:
-        found = _by_kernels(X, eps, int(min_samples), metric, metric_params, algorithm, p, weights)
+        found = _by_kernels(rows, span, eps, int(min_samples), metric, metric_params, algorithm, p, weights)
     except ArithmeticError:  # the sum of weights as scikit-learn takes it decides, to the last bit
         found = None
     if found is not None:
@@ -98,13 +99,22 @@ def dbscan(
 
 
 def _by_kernels(
-    X: Any, eps: Any, min_samples: int, metric: Any, metric_params: Any, algorithm: str, p: Any, weights: Any
+    rows: Any,
+    span: np.ndarray,
+    eps: Any,
+    min_samples: int,
+    metric: Any,
+    metric_params: Any,
+    algorithm: str,
+    p: Any,
+    weights: Any,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Labels and core points; None where the distances are not ours to take."""
-    rows = X.astype(np.float64) if not issparse(X) and X.dtype.kind in "iub" else X
-    if _is_euclidean(metric, metric_params, p) and _fits(rows, eps):
+    if issparse(rows):
+        return None
+    if _is_euclidean(metric, metric_params, p) and _fits(span, eps):
         return density_groups(rows, _squared_radius(rows, eps, algorithm), min_samples, weights)
-    if metric == "cosine" and not metric_params and _is_dense_float(rows):
+    if metric == "cosine" and not metric_params:
         least = _least_cosine(eps, rows.dtype)
         return cosine_density_groups(sklearn.preprocessing.normalize(rows), least, min_samples, weights)
     return None
@@ -115,8 +125,10 @@ def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBS
         X = _with_diagonal(X)
     model.fit(X)
     n = X.shape[0]
-    whole = n <= WHOLE_UP_TO or (issparse(X) and model.metric == "precomputed")
-    block = n if whole else max(1, 2**23 // n)
+    if issparse(X) and model.metric == "precomputed":
+        block = n
+    else:  # all distances of a block of rows are held, unless a tree finds the near ones
+        block = WHOLE_UP_TO if n <= WHOLE_UP_TO or model._fit_method != "brute" else max(1, 2**23 // n)
     counts, mass = np.empty(n, np.int64), np.empty(n)
     parts = []
     for at in range(0, n, block):
@@ -158,14 +170,10 @@ def _is_euclidean(metric: Any, metric_params: Any, p: Any) -> bool:
     return isinstance(metric, str) and metric == "minkowski" and not metric_params and p in (None, 2)
 
 
-def _is_dense_float(X: Any) -> bool:
-    return not issparse(X) and X.dtype in (np.float32, np.float64)
-
-
-def _fits(X: Any, eps: Any) -> bool:
-    if not _is_dense_float(X) or not 1e-140 < eps < 1e140:
+def _fits(span: np.ndarray, eps: Any) -> bool:
+    if not 1e-140 < eps < 1e140:
         return False
-    low, high = float(X.min()), float(X.max())
+    low, high = span.tolist()
     return bool(high - low <= MOST_SPAN * eps and max(high, -low) <= MOST_OFFSET * eps)
 
 
@@ -262,7 +270,7 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "DBSCAN":
         """Group the rows of X, or the points between which X gives distances. `y` is ignored."""
-        X = validated(self, X, accept_sparse="csr", ensure_all_finite=False)
+        X = fit_rows(self, X, accept_sparse="csr")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         result = dbscan(  # get_params() would take a quarter of the time of 300 rows
@@ -299,22 +307,3 @@ class DBSCAN(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             i, to, distances, self.labels_, self.core_sample_indices_, self._fit_weight,
             eps=self.eps, min_samples=self.min_samples,
         )  # fmt: skip
-
-
-def _refuse_not_finite(X: Any) -> None:
-    """`InputError` naming the first number that is NaN or infinite."""
-    values = X.data if issparse(X) else X
-    if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
-        return
-    bad = np.argwhere(~np.isfinite(values))
-    if not len(bad):
-        return
-    if issparse(X):
-        at = int(bad[0, 0])
-        row, column = int(np.searchsorted(X.indptr, at, side="right")) - 1, int(X.indices[at])
-    else:
-        row, column = (int(place) for place in bad[0])
-    raise InputError(
-        f"X must hold finite numbers only; got {X[row, column]} (NaN or infinity) in row {row}, column "
-        f"{column}: fill it in, or leave the row out."
-    )

@@ -11,7 +11,7 @@ import sklearn  # its parts are imported when first named
 from jaxtyping import Float
 from sklearn.utils.validation import check_array, validate_data
 
-from sortal.cluster.rows import text_told
+from sortal.cluster.rows import refuse_nonfinite, text_told
 from sortal.errors import InputError
 from sortal.kernels import first_flaw, map_blocks
 
@@ -21,7 +21,6 @@ __all__ = [
     "checked_symmetric",
     "finite_rows",
     "free_memory",
-    "refuse_not_finite",
 ]
 
 SLACK = 1e-5  # of the largest entry: what rounding may make of a symmetric matrix in float32
@@ -150,7 +149,8 @@ def checked_distances(distances: np.ndarray, name: str = "precomputed distances"
 def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarray:
     """n x n with contiguous rows, finite, at least `lowest`, symmetric up to 1e-5 of the largest entry."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        refuse_not_finite(name, matrix)
+        if matrix.ndim == 2 and matrix.size:
+            refuse_nonfinite(name, matrix)
         raise InputError(f"{name} must be square, n x n; got shape {matrix.shape}.")
     if not matrix.flags.c_contiguous:
         matrix = matrix.T if matrix.T.flags.c_contiguous else np.ascontiguousarray(matrix)
@@ -178,23 +178,9 @@ def finite_rows(estimator: Any, x: Any, *, reset: bool) -> np.ndarray:
         rows = check_array(
             x, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"
         )
-    refuse_not_finite("X", rows)
+    refuse_nonfinite("X", rows)
     validate_data(estimator, x, reset=reset, skip_check_array=True)
     return np.asarray(rows)
-
-
-def refuse_not_finite(name: str, x: np.ndarray) -> None:
-    """`InputError` with the first row and column that hold NaN or infinity."""
-    if np.isfinite(x.sum(dtype=np.float64)):
-        return
-    flawed = np.argwhere(~np.isfinite(x))
-    if flawed.size:
-        row, column = flawed[0]
-        given = "NaN" if np.isnan(x[row, column]) else "infinity"
-        raise InputError(
-            f"{name} must be finite, without NaN or infinity; got {given} in row {row}, column {column}: "
-            "leave that row out, or fill it."
-        )
 
 
 def free_memory() -> int:

@@ -16,6 +16,7 @@ __all__ = [
     "check_count",
     "checked_rows",
     "dense_rows",
+    "fit_rows",
     "refuse_nonfinite",
     "refuse_overflow",
     "rows_per_block",
@@ -45,6 +46,18 @@ def validated(estimator: Any, X: Any, **asked: Any) -> Any:
 
     with text_told(X):
         return validate_data(estimator, X, **asked)
+
+
+def fit_rows(estimator: Any, X: Any, **asked: Any) -> Any:
+    """`validated` for `fit`, save NaN; an array of floats it would hand back as it is costs 2 us and not 65.
+
+    A fit of 300 rows by DBSCAN takes 100.
+    """
+    if type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float32, np.float64):
+        estimator.n_features_in_ = X.shape[1]
+        vars(estimator).pop("feature_names_in_", None)
+        return X
+    return validated(estimator, X, ensure_all_finite=False, **asked)
 
 
 @contextmanager
@@ -99,10 +112,10 @@ def refuse_nonfinite(name: str, x: Any) -> np.ndarray:
         if not math.isfinite(found[0]) or not math.isfinite(found[1]):
             rows = dense_rows(x, slice(at, at + block))
             row, column = np.argwhere(~np.isfinite(rows))[0]
-            value = rows[row, column]
+            value = "NaN" if np.isnan(rows[row, column]) else "infinity"
             raise InputError(
-                f"{name} must be finite; got {'NaN' if np.isnan(value) else 'infinity'} ({value}) in row "
-                f"{at + row}, column {column}: fill it in, or leave the row out."
+                f"{name} must be finite; got {value} in row {at + row}, column {column}: fill it in, or "
+                "leave the row out."
             )
     return span
 

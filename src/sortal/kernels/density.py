@@ -1,8 +1,9 @@
 """Density groups: which points are core, and which group each point falls to."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sortal.arrays import Labels, Mask
 from sortal.kernels.threads import map_blocks
 
 if TYPE_CHECKING:
-    from sortal.kernels.density_grid import Lattice
+    from sortal.kernels.density_cells import Lattice
     from sortal.kernels.density_unions import Met
 
     Walk = Callable[[Met], None]
@@ -23,7 +24,8 @@ __all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
 GRID_DIMENSIONS = 3
 LEAF_DIMENSIONS = 64  # boxes of leaves still tell leaves apart
 LEAF = 128  # points
-CELLS_A_BLOCK = 8192
+FEW_ROWS = 8192  # of one to three dimensions, done in one call
+WORK_A_BLOCK = 2**23  # pairs of points of one cell, .1 s with those of its neighbours: then Ctrl-C is heard
 ROWS_A_BLOCK = 1024
 BLOCKS_AT_ONCE = 16  # what was met in some lets later pairs be left out
 MOST_REMEMBERED = 128  # neighbours of a point: 512 bytes
@@ -52,8 +54,9 @@ def density_groups(
     x = np.ascontiguousarray(x).view()
     x.flags.writeable = False  # so that loops are compiled for one kind of array
     if d <= GRID_DIMENSIONS and weights is None:
-        low = np.array([column.min() for column in x.T], np.float64)
-        high = np.array([column.max() for column in x.T], np.float64)
+        from sortal.kernels.density_cells import corners
+
+        low, high = corners(x)
         sides = (high - low) / (SHRINK * (squared_radius / d) ** 0.5)
         if sides.max() < MOST_CELLS_A_SIDE and np.prod(sides + 5) < 2.0**62:
             return _by_grid(x, low, sides, squared_radius, min_samples)
@@ -103,45 +106,73 @@ def _by_grid(
 ) -> tuple[np.ndarray, np.ndarray]:
     from sortal.kernels import density_grid as grid
 
-    n, d = x.shape
-    lattice, n_keys = _lattice(low, sides, squared_radius)
-    keys = np.empty(n, np.int64)
-    grid.part_keys(x, lattice, keys)
-    order = grid.sort_by_key(keys, n_keys.bit_length())
-    cells = grid.cells_of(keys, d)
-    del keys
-    points = grid.gathered(x, order)
+    n = len(x)
+    lattice, n_bits = _lattice(low, sides, squared_radius)
+    found: tuple[np.ndarray, np.ndarray]
+    if n <= FEW_ROWS:
+        found = grid.in_one_call(x, lattice, n_bits, squared_radius, min_samples)
+        return found
+    points, order, cells = grid.arranged(x, lattice, n_bits)
     state, labels = np.empty(n, np.uint8), np.empty(n, np.intp)
+    cuts = _cuts(cells.begins).tolist()
 
     def mark(part: slice) -> None:
-        span = part.start, part.stop
+        span = cuts[part.start], cuts[part.stop]
         grid.find_core(points, cells, lattice, squared_radius, min_samples, *span, state)
 
     def name(part: slice) -> None:
-        span = part.start, part.stop
+        span = cuts[part.start], cuts[part.stop]
         grid.label_points(points, order, cells, state, groups, lattice, squared_radius, *span, labels)
 
-    list(map_blocks(mark, len(cells.keys), CELLS_A_BLOCK))
-    n_core = grid.core_first(points, order, cells.starts, state)
-    ahead = lattice.rows >= 0
-    steps, rows = lattice.steps[ahead], lattice.rows[ahead]
-    parent = grid.join_parts(points, cells, n_core, steps, rows, squared_radius)
-    groups = grid.groups_of_points(order, cells.starts, n_core, parent)
-    list(map_blocks(name, len(cells.keys), CELLS_A_BLOCK))
+    list(map_blocks(mark, len(cuts) - 1, 1))
+    groups = grid.joined(points, order, cells, lattice, squared_radius, state)
+    list(map_blocks(name, len(cuts) - 1, 1))
     return labels, _scattered(state == grid.CORE, order)
 
 
+def _cuts(begins: np.ndarray) -> np.ndarray:
+    """Points between which a block of work lies; `begins` are the first points of the cells.
+
+    A cell may hold any number of points. A block of whole cells took a minute where a part of the plane had
+    too few points for min_samples, and all cells together were one block.
+    """
+    counts = np.diff(begins).astype(np.float64)
+    a_point = counts + 64  # whatever the number of its neighbours, a point costs about so many pairs
+    work = np.concatenate([[0.0], np.cumsum(counts * a_point)])
+    at = np.arange(0, work[-1], WORK_A_BLOCK)
+    cell = np.searchsorted(work, at, side="right") - 1
+    cuts = begins[cell] + ((at - work[cell]) / a_point[cell]).astype(np.int64)
+    return np.append(np.unique(cuts), begins[-1])
+
+
 def _lattice(low: np.ndarray, sides: np.ndarray, squared_radius: float) -> tuple["Lattice", int]:
-    """The lattice, with an empty cell at each end so that rows never run into each other; its keys."""
-    from sortal.kernels.density_grid import Lattice
+    """The lattice, with an empty cell at each end so that no row runs into another; bits of its keys."""
+    from sortal.kernels.density_cells import Lattice
 
     d = len(low)
-    extents = sides.astype(np.int64) // 2 + 3
-    strides = np.append(np.cumprod(extents[:0:-1])[::-1], 1).astype(np.int64)
-    steps = np.array(list(product(range(-1, 2), repeat=d - 1)), np.int64)
-    steps = steps[np.argsort((steps**2).sum(axis=1), kind="stable")]  # nearest first
+    extents = [int(side) // 2 + 3 for side in sides]
+    strides = np.array([prod(extents[k + 1 :]) for k in range(d)], np.int64)
     per_side = 1 / (SHRINK * (squared_radius / d) ** 0.5)
-    return Lattice(low, per_side, strides, steps, steps @ strides[:-1]), int(extents[0] * strides[0]) << d
+    steps, ahead, how_near = _steps(d)
+    rows = steps @ strides[:-1]
+    lattice = Lattice(low, per_side, strides, steps, rows, rows[ahead], how_near)
+    return lattice, (prod(extents) << d).bit_length()
+
+
+@cache
+def _steps(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """To all rows of cells at most one away along each axis, nearest first; which are ahead; their parts."""
+    from sortal.kernels.density_cells import FAR, NEAR, OWN
+
+    steps = np.array(list(product(range(-1, 2), repeat=d - 1)), np.int64)
+    steps = steps[np.argsort((steps**2).sum(axis=1), kind="stable")]
+    ahead = np.array([r for r, step in enumerate(steps.tolist()) if step >= [0] * (d - 1)])
+    to_cells = np.stack([np.insert(steps[ahead], d - 1, last, axis=1) for last in (-1, 0, 1)], axis=1)
+    corners = np.array(list(product(range(2), repeat=d)), np.int64)
+    apart = np.abs(2 * to_cells[:, :, None, None] + corners - corners[:, None]).max(axis=-1)
+    how_near = np.select([apart <= 1, apart == 2], [NEAR, FAR], 0).astype(np.uint8)
+    how_near[0, 1] = OWN
+    return steps, ahead, how_near
 
 
 def _scattered(values: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -51,18 +51,17 @@ def union(parent, a, b):
 @compiled
 @no_type_check
 def ranked(parent, smallest, none):
-    """The rank of each element's root by `smallest[root]` (int32); `none` where no root counts."""
-    n_roots = 0
-    roots = np.empty(len(parent), np.int32)
+    """The rank of each element's root by `smallest[root]` (int32); `none` where that is not below `none`."""
+    root_of = np.full(none, -1, np.int32)
     for i in range(len(parent)):
         if parent[i] == i and smallest[i] < none:
-            roots[n_roots] = i
-            n_roots += 1
-    roots = roots[:n_roots]
+            root_of[smallest[i]] = i
     rank = np.full(len(parent), none, np.int32)
-    by_smallest = np.argsort(smallest[roots])
-    for at in range(n_roots):
-        rank[roots[by_smallest[at]]] = at
+    n_ranked = 0
+    for root in root_of:
+        if root >= 0:
+            rank[root] = n_ranked
+            n_ranked += 1
     for i in range(len(parent)):
         rank[i] = rank[find(parent, i)]
     return rank
