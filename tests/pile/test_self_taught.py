@@ -246,7 +246,9 @@ def test_colour_and_odd_sizes_are_seen_in_grey_and_said(tmp_path):
 @pytest.mark.slow
 def test_two_images_are_enough_and_one_is_not(tmp_path):
     write_digits(tmp_path / "two", 0, 2)
-    assert len(organize(tmp_path / "two", encoder="self", k=2)[1]) == 2
+    _, vectors, lines = organize(tmp_path / "two", encoder="self", k=2)
+    assert len(vectors) == 2
+    assert "2 different images are few to learn from: --encoder hog may group them better" in lines
     for name, n in (("one", 1), ("equal", 6)):
         (tmp_path / name).mkdir()
         for i in range(n):
