@@ -72,11 +72,16 @@ def check(path: str) -> list[Problem]:
     """Every byte of a pile or a model folder read and compared with its checksum; what is damaged."""
     if not os.path.exists(os.path.join(path, MANIFEST)):
         with Store.open(path) as store:
-            return store.verify()
+            own = sorted(Path(path, "models").glob("*.model"))  # networks that the pile taught itself
+            return store.verify() + [one for folder in own for one in _damaged(str(folder))]
+    return _damaged(path)
+
+
+def _damaged(folder: str) -> list[Problem]:
     try:
-        load_folder(path)
+        load_folder(folder)
     except DataError as e:
-        return [Problem(path, str(e))]
+        return [Problem(folder, str(e))]
     return []
 
 

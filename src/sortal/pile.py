@@ -100,7 +100,8 @@ def organize(
     k: the number of groups, "auto" for a guess, or "suggest" for one weighed at length.
     method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters
     as in "dbscan(eps=0.5)".
-    None for k, method or seed keeps what the pile had, at first "auto", "graph" and 0.
+    None for k, method or seed keeps what the pile had, at first "auto", "graph" and 0. With encoder "self"
+    another seed trains another network.
     names_from="folders" takes sub-folders (or files of many items, or their class labels) as names of items.
     kind: "image", "sound", "series" or "text"; None takes the pile's, for a new one what the files say.
     read: how files of this kind become items, such as {"by": "line"} (`sortal.data.Reading`).

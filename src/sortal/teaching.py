@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SelfWish", "has_learned", "kept_encoder", "taught_encoder"]
 
 MOST = 20_000  # images that a network learns from: the comparing grows with their square, the steps do not
+FEW = 200  # of 100 digits hog has .85 right and self .79, of 300 .89 and .94
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ def taught_encoder(
         return _different(_grey(sources, found, seed, progress))
 
     grey, neighbors = prepared(run, read, progress)
+    if len(grey) < FEW:
+        progress.say(
+            f"{len(grey)} different images are few to learn from: --encoder hog may group them better"
+        )
     net = self_taught(grey, neighbors, seed=seed, device=where, folder=run, progress=progress)
     training = {"seed": seed, "images": len(grey), "device": str(where.device)}
     _keep(net, folder, run, training)

@@ -1,4 +1,7 @@
-"""Piles that teach themselves an encoder: once, to the same bits, kept, and grouped by both views."""
+"""Piles that teach themselves an encoder: once, to the same bits, kept, and grouped by both views.
+
+Each training, of 20 steps, costs some 3 CPU-seconds, most of it the export: those that need another are slow.
+"""
 
 import hashlib
 import os
@@ -14,6 +17,7 @@ from PIL import Image
 import sortal
 from sortal.classifier import load
 from sortal.cluster import shared_neighbor_clustering, split_views
+from sortal.doctor import check
 from sortal.embed import Hog, Preprocess
 from sortal.errors import DataError, InputError, MissingExtra, StoreError
 from sortal.train import self_taught
@@ -138,6 +142,7 @@ def test_a_second_run_embeds_only_what_is_new_and_trains_nothing(pile, taught, m
     assert f"{added}: 5 files, 5 to read" in lines
 
 
+@pytest.mark.slow
 def test_another_seed_trains_anew_and_the_first_is_kept(pile):
     first = network_of(pile)
     encoder, _, lines = organize(pile, encoder="self", seed=7)
@@ -149,6 +154,7 @@ def test_another_seed_trains_anew_and_the_first_is_kept(pile):
     assert organize(pile, seed=3)[0].spec["training"]["seed"] == 0  # groups anew, trains nothing
 
 
+@pytest.mark.slow
 def test_the_same_images_and_seed_give_the_same_bits(pile, taught):
     wish = {"into": pile.parent / "again.sortal", "encoder": "self", "k": 10}
     with sortal.organize(taught / "digits", **wish) as again, sortal.open(pile) as first:
@@ -202,6 +208,14 @@ def test_the_model_folder_is_an_encoder_for_other_piles(pile, tmp_path):
         organize(write_digits(tmp_path / "third", 0, 20), encoder=folder)
 
 
+def test_damage_to_the_kept_network_is_found_and_said(pile):
+    (pile / "models" / "self-0.model" / "network.safetensors").write_bytes(b"other")
+    assert [one.file for one in check(str(pile))] == [str(pile / "models" / "self-0.model")]
+    with pytest.raises(DataError, match=r"network\.safetensors does not match"):
+        organize(pile, encoder="self")
+    organize(pile)  # its own copy of the graph is whole
+
+
 def test_a_model_of_its_names_predicts_without_the_pile(pile, taught, tmp_path):
     with sortal.open(pile) as made:
         for i in range(N):
@@ -212,6 +226,7 @@ def test_a_model_of_its_names_predicts_without_the_pile(pile, taught, tmp_path):
     assert right > 0.8 * N  # learned from four fifths of them; hog alone is as good
 
 
+@pytest.mark.slow
 def test_colour_and_odd_sizes_are_seen_in_grey_and_said(tmp_path):
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -228,9 +243,12 @@ def test_colour_and_odd_sizes_are_seen_in_grey_and_said(tmp_path):
     assert "these look like photographs: self learns shapes, in grey; a network of others sees more" in lines
 
 
+@pytest.mark.slow
 def test_two_images_are_enough_and_one_is_not(tmp_path):
     write_digits(tmp_path / "two", 0, 2)
-    assert len(organize(tmp_path / "two", encoder="self", k=2)[1]) == 2
+    _, vectors, lines = organize(tmp_path / "two", encoder="self", k=2)
+    assert len(vectors) == 2
+    assert "2 different images are few to learn from: --encoder hog may group them better" in lines
     for name, n in (("one", 1), ("equal", 6)):
         (tmp_path / name).mkdir()
         for i in range(n):
@@ -253,6 +271,7 @@ def test_what_cannot_work_is_refused_before_the_training(tmp_path, monkeypatch):
     assert not (tmp_path / "digits.sortal").exists()
 
 
+@pytest.mark.slow
 def test_an_error_in_the_training_throws_nothing_away(tmp_path, monkeypatch):
     digits = write_digits(tmp_path / "digits", 0, 20)
 
@@ -267,6 +286,7 @@ def test_an_error_in_the_training_throws_nothing_away(tmp_path, monkeypatch):
     assert len(organize(digits, encoder="self", k=2)[1]) == 20
 
 
+@pytest.mark.slow
 def test_a_large_pile_is_sampled(tmp_path, monkeypatch):
     monkeypatch.setattr("sortal.teaching.MOST", 12)
     encoder, vectors, _ = organize(write_digits(tmp_path / "digits", 0, 30), encoder="self", k=3)

@@ -53,6 +53,7 @@ def test_damage_is_noticed(folder):
         ({"format": 2}, "must be of format 1 and kind encoder; got"),
         ({"encoder": {"name": "self"}}, "does not describe an encoder: 'digest'"),
         ({"encoder": 3}, "does not describe an encoder"),
+        ({"encoder": OURS | {"spec": 7}}, "does not describe an encoder"),
     ],
 )
 def test_a_config_that_is_none_is_refused(folder, changes, message):

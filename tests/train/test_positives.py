@@ -25,6 +25,14 @@ def test_neighbours_are_mostly_of_the_same_digit(digits):
     assert all(len(set(row)) == 5 for row in near.tolist())
 
 
+def test_the_number_of_threads_changes_nothing(digits, monkeypatch):
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(hog_neighbors(digits[0]))
+    assert np.array_equal(*found)
+
+
 def test_a_shifted_copy_is_the_nearest(digits):
     grey = digits[0][:40]
     shifted = moved(grey, 2, 0, 0, 1).round().astype(np.uint8)

@@ -62,6 +62,7 @@ def load_encoder(folder: str | os.PathLike[str]) -> EncoderFolder:
         found = config["format"], config["kind"]
         encoder = dict(config["encoder"])
         encoder = {key: encoder[key] for key in ("name", "digest", "dim", "spec")}
+        encoder["spec"] = dict(encoder["spec"])
     except (KeyError, TypeError, ValueError, RecursionError) as e:
         raise DataError(f"{folder}: config.json does not describe an encoder: {str(e)[:200]}.") from e
     if found != (FORMAT, "encoder"):
