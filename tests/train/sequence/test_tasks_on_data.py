@@ -46,6 +46,14 @@ def test_a_speaker_can_be_left_out():
         spoken.prepare(replace(recipe, options={"leave_out": "theo"}), None)
 
 
+def test_loudness_and_digital_silence_say_nothing():
+    wave = np.random.default_rng(0).normal(0, 0.1, 4_000).astype(np.float32)
+    steps = spoken.steps_of(wave)
+    assert steps.shape[1] == 40
+    np.testing.assert_allclose(spoken.steps_of(wave * 3), steps, atol=1e-4)  # float32 logarithms of about 3
+    assert np.isfinite(spoken.steps_of(np.zeros(1, np.float32))).all()
+
+
 def test_blur_leaves_what_pads_and_hides_some():
     batch = {"inputs": torch.ones(3, 20, 40), "lengths": torch.tensor([20, 20, 5])}
     found = spoken.Blur(noise=0.0)(batch, torch.Generator().manual_seed(1))["inputs"]
