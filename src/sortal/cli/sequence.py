@@ -186,21 +186,18 @@ def _say_unknown(n: int, total: int) -> None:
 def print_outcome(found: "SequenceOutcome") -> None:
     for line in found.lines:
         click.echo(f"  {line}")
-    click.echo(
-        f"{found.recipe}: {found.trained.stopped}, {found.n_parameters:,} parameters, {found.cpu_s:,.0f} "
-        "CPU-s, "
-        f"{found.wall_s:,.0f} s"
-    )
-    if found.clipped is not None:
-        click.echo(
-            f"clipping: {found.clipped:.1%} of all steps, {found.clipped_away or 0:.1%} of all gradient "
-            "length cut away"
-        )
     for name, value in found.numbers.items():
         click.echo(f"{name}: {_figure(name, value)}")
     if found.goal is not None:
         verdict = "reached" if found.reached else "not reached"
         click.echo(f"goal: {found.figure} {_figure(found.figure, found.goal)}, {verdict}")
+    last = f"{found.recipe}: {found.trained.stopped}, {found.n_parameters:,} parameters"
+    last += f", {found.cpu_s:,.0f} CPU-s"
+    if found.clipped is not None:
+        last += (
+            f"; {found.clipped:.1%} of steps clipped, {found.clipped_away or 0:.1%} of all length cut away"
+        )
+    click.echo(last)
 
 
 def _figure(name: str, value: float) -> str:

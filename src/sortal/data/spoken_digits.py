@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Int
 
 from sortal.data.shown import shown
 from sortal.errors import DataError, InputError
 
-__all__ = ["SpokenDigits", "load_spoken_digits", "log_mel"]
+__all__ = ["RATE", "SpokenDigits", "load_spoken_digits"]
 
 RATE = 8_000
 _NAME = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav$")
@@ -45,26 +45,6 @@ def load_spoken_digits(location: str | os.PathLike[str]) -> SpokenDigits:
         speakers=tuple(clip[1] for clip in clips),
         takes=np.array([clip[2] for clip in clips], np.int64),
     )
-
-
-def log_mel(samples: np.ndarray, n_mels: int = 40) -> Float32[np.ndarray, "t m"]:
-    """Loudness by pitch: log energy in `n_mels` bands, every 10 ms in windows of 32 ms, of an 8 kHz wave.
-
-    Bands are triangles at equal steps of 2595 log10(1 + f / 700) (O'Shaughnessy 1987), 0 to 4 kHz. A wave
-    shorter than one window is filled with silence.
-    """
-    window, hop = 256, 80
-    padded = np.pad(samples, (0, max(0, window - len(samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    power = np.abs(np.fft.rfft(frames * np.hanning(window), axis=1)) ** 2
-    return np.asarray(np.log(power @ _bands(n_mels, window).T + 1e-6), np.float32)
-
-
-def _bands(n_mels: int, window: int) -> np.ndarray:
-    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), n_mels + 2) / 2595) - 1)
-    bins = np.arange(window // 2 + 1) * RATE / window
-    low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    return np.clip(np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)), 0, None)
 
 
 def _clips(location: Path) -> Iterator[tuple[re.Match[str], bytes]]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from sortal.data.vocabulary import Vocabulary
-from sortal.errors import InputError
+from sortal.errors import DataError, InputError
 from sortal.tasks import LanguageModel
 from sortal.train.loop import train
 from sortal.train.plan import Plan
@@ -44,6 +44,14 @@ def test_a_speaker_can_be_left_out():
     assert "100 to test (all of low)" in alone.facts[0]
     with pytest.raises(InputError, match="leave_out must be one of high, low; got 'theo'"):
         spoken.prepare(replace(recipe, options={"leave_out": "theo"}), None)
+
+
+def test_loudness_and_digital_silence_say_nothing():
+    wave = np.random.default_rng(0).normal(0, 0.1, 4_000).astype(np.float32)
+    steps = spoken.steps_of(wave)
+    assert steps.shape[1] == 40
+    np.testing.assert_allclose(spoken.steps_of(wave * 3), steps, atol=1e-4)  # float32 logarithms of about 3
+    assert np.isfinite(spoken.steps_of(np.zeros(1, np.float32))).all()
 
 
 def test_blur_leaves_what_pads_and_hides_some():
@@ -119,8 +127,14 @@ def test_a_folder_with_captions_is_learned_from(tmp_path):
     lines = [f"{i}.jpg,A {'red' if i % 2 else 'blue'} thing." for i in range(22)]  # two are not there
     (tmp_path / "captions.txt").write_text("\n".join(["image,caption", *lines]))
     recipe = recipes.smoke(recipes.RECIPES["captions-folder"]())
-    found = run_sequence(replace(recipe, net={"width": 8, "hidden": 8}), tmp_path, device="cpu")
+    recipe = replace(recipe, net={"width": 8, "hidden": 8})
+    found = run_sequence(recipe, tmp_path, folder=tmp_path / "run", device="cpu")
     assert set(found.numbers) >= {"exact", "bleu"}
+    again = run_sequence(recipe, tmp_path, folder=tmp_path / "run", device="cpu")
+    assert again.numbers == found.numbers  # taken up again: the settings are told alike
+    (tmp_path / "3.jpg").write_text("no image")
+    with pytest.raises(DataError, match=r"3.jpg must be an image"):
+        run_sequence(recipe, tmp_path, device="cpu")
 
 
 def test_bleu_is_100_for_what_was_asked_for():

@@ -71,6 +71,7 @@ def figures(
     net: nn.Module, right: list[list[tuple[str, ...]]], inputs: list[Tensor], words: Vocabulary,
     device: Device,
 ) -> Figures:  # fmt: skip
+    """Shares that say one of the right captions word by word, and BLEU, written greedily and by a beam."""
     assert isinstance(net, Captioner)
 
     def said(beam: int) -> list[tuple[str, ...]]:
