@@ -102,8 +102,9 @@ class Caught:
                 given = given.transpose(0, 1)
             few = given if self.batch_axis is None else given.index_select(1, self.rows)
             direct = as_array(few[: len(direct)]).astype(direct.dtype)
-        terms = backward(layers, direct, self._last(layers))
-        lengths = np.linalg.norm(terms.state_gradients, axis=(2, 4))
+        with np.errstate(over="ignore", invalid="ignore"):  # what has exploded is infinite
+            terms = backward(layers, direct, self._last(layers))
+            lengths = np.linalg.norm(terms.state_gradients, axis=(2, 4))
         return np.asarray(lengths.reshape(-1, lengths.shape[-1]))
 
     def _last(self, layers: list[list[Steps]]) -> np.ndarray | None:
