@@ -98,8 +98,9 @@ def test_clipping_by_hand():
     found = clipping_report(np.array([1.0, 1, 1, 1, 40, 4]), 2.0)
     assert found.acted == pytest.approx(2 / 6)
     assert found.taken == pytest.approx((38 + 2) / 48)
-    assert found.spikes == 0.5
-    assert "as a smaller rate" in found.words
+    assert found.spikes == pytest.approx(38 / 40)
+    assert "it cut explosions" in found.words
+    assert "as a smaller rate" in clipping_report(np.array([4.0, 5, 6]), 2.0).words
     assert "never acted" in clipping_report(np.ones(3), 2.0).words
     assert clipping_report(np.array([1.0, math.inf]), 2.0).spikes == 1
     for call in (lambda: Clipping(0), lambda: clipping_report(np.ones(0), 1.0)):

@@ -35,6 +35,7 @@ COMMANDS = {
     "arch": "arch",
     "look": "look",
     "study": "study",
+    "gradients": "gradients",
     "doctor": "doctor",
     "completion": "completion",
 }

@@ -15,14 +15,15 @@ from sortal.train.loop import Moment
 
 __all__ = ["Clipping", "ClippingReport", "clipping_report"]
 
-SPIKE = 10.0  # times the median of the steps before
+SPIKE = 10.0  # times the lower quartile of the run
 
 
 @dataclass(frozen=True)
 class ClippingReport:
-    """Shares: of steps that were cut, of all the length that was taken, of the cut steps that were spikes.
+    """Shares: of steps that were cut, of all length that was taken, of what was taken that was of spikes.
 
-    A spike is a gradient over ten times the median length of the steps before it.
+    A spike is a gradient over ten times the lower quartile of the run's lengths: neither a time in which all
+    were long nor a limit that is too low hides or makes one. NaN and infinity outweigh all others.
     """
 
     limit: float
@@ -35,12 +36,12 @@ class ClippingReport:
     def words(self) -> str:
         if not self.acted:
             return f"Clipping at {self.limit:g} never acted in {self.steps:,} steps."
-        what = "what it cut was mostly spikes: explosions" if self.spikes > 0.5 else (
-            "what it cut was mostly of the usual length, so it worked as a smaller rate"
+        what = "it cut explosions" if self.spikes > 0.5 else (
+            "it worked as a smaller rate"
         )  # fmt: skip
         return (
             f"Clipping at {self.limit:g} acted in {self.acted:.0%} of {self.steps:,} steps and took "
-            f"{self.taken:.0%} of all length; {self.spikes:.0%} of the cut steps were spikes, so {what}."
+            f"{self.taken:.0%} of all length, {self.spikes:.0%} of that from spikes: {what}."
         )
 
 
@@ -72,10 +73,11 @@ def clipping_report(norms: np.ndarray, limit: float) -> ClippingReport:
     if not len(norms):
         raise InputError("norms must hold a step; none was seen.")
     cut = ~(norms <= limit)  # NaN and infinity are cut too
-    usual = np.array([np.median(norms[: max(i, 1)]) for i in range(len(norms))])
-    spikes = cut & ~(norms <= SPIKE * usual)
     finite = norms[np.isfinite(norms)]
-    total = float(finite.sum())
-    taken = float(np.maximum(finite - limit, 0).sum() / total) if total else 0.0
-    share = float(spikes.sum() / cut.sum()) if cut.any() else 0.0
-    return ClippingReport(limit, len(norms), float(cut.mean()), taken, share)
+    usual = float(np.quantile(finite, 0.25)) if len(finite) else 0.0
+    over, total = np.maximum(finite - limit, 0), float(finite.sum())
+    of_spikes = float(over[finite > SPIKE * usual].sum() / over.sum()) if over.any() else 0.0
+    return ClippingReport(
+        limit, len(norms), float(cut.mean()), float(over.sum() / total) if total else 0.0,
+        of_spikes if len(finite) == len(norms) else 1.0,
+    )  # fmt: skip

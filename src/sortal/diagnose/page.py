@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
+from sortal.diagnose.chart import Chart, chart_figure
+
 __all__ = ["Picture", "Section", "Table", "page"]
 
 
@@ -29,12 +31,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """Paragraphs, pictures side by side, a table, in this order."""
+    """Paragraphs, charts and pictures side by side, a table, in this order."""
 
     title: str
     text: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     table: Table | None = None
+    charts: tuple[Chart, ...] = ()
 
 
 def page(
@@ -57,7 +60,8 @@ def page(
 
 def _section(one: Section) -> str:
     text = "".join(f"<p>{escape(part)}</p>" for part in one.text)
-    pictures = f'<div class="row">{"".join(map(_figure, one.pictures))}</div>' if one.pictures else ""
+    shown = [*map(chart_figure, one.charts), *map(_figure, one.pictures)]
+    pictures = f'<div class="row">{"".join(shown)}</div>' if shown else ""
     return f"<section><h2>{escape(one.title)}</h2>{text}{pictures}{_table(one.table)}</section>"
 
 

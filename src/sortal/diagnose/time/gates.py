@@ -3,15 +3,17 @@
 *Source* of the limits .1 and .9: Karpathy, Johnson and Fei-Fei 2015, arXiv:1506.02078, section 4.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
 
 from sortal.diagnose.time.sequence import State, run_layers
+from sortal.diagnose.time.steps import Steps
 from sortal.errors import InputError
 
-__all__ = ["Gate", "gates"]
+__all__ = ["Gate", "gates", "gates_of"]
 
 CLOSED, OPEN = 0.1, 0.9
 KEEPS = {"z", "f"}  # open, they keep the state: GRU's update gate, LSTM's forget gate
@@ -55,13 +57,19 @@ class Gate:
 
 def gates(rnn: nn.Module, inputs: Tensor, state: State | None = None) -> tuple[Gate, ...]:
     """The gates of a GRU (r, z) or LSTM (i, f, o), layer by layer; no candidates, which are no gates."""
+    found = gates_of(run_layers(rnn, inputs, state))
+    if not found:
+        raise InputError("rnn must be a GRU or an LSTM; a plain RNN has no gates.")
+    return found
+
+
+def gates_of(layers: Sequence[Sequence[Steps]]) -> tuple[Gate, ...]:
+    """Those of layers that have run; () where they have none."""
     found = []
-    for layer, ways in enumerate(run_layers(rnn, inputs, state)):
+    for layer, ways in enumerate(layers):
         for steps in ways:
             values = steps.in_time(steps.at.gates)
             for k, name in enumerate(steps.cell.gates):
                 if name in "rzifo":
                     found.append(Gate(name, layer, steps.cell.reverse, values[:, :, k].swapaxes(0, 1)))
-    if not found:
-        raise InputError("rnn must be a GRU or an LSTM; a plain RNN has no gates.")
     return tuple(found)

@@ -1,6 +1,6 @@
 """The recurrent layers of a network as they run in one pass: influence and gradient by lag."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from torch.utils.hooks import RemovableHandle
 from sortal.diagnose.depth.untouched import untouched
 from sortal.diagnose.time.bptt import backward
 from sortal.diagnose.time.cells import as_array, recurrent_layers, unwrapped
+from sortal.diagnose.time.gates import Gate, gates_of
 from sortal.diagnose.time.products import chain_norms
 from sortal.diagnose.time.sequence import State, run_layers
+from sortal.diagnose.time.spectrum import Spectrum, spectrum
 from sortal.diagnose.time.steps import Steps
 
 __all__ = ["Caught", "Lags", "catch", "lags_of"]
@@ -35,6 +37,8 @@ class Lags:
     log_influence: np.ndarray
     gradient: np.ndarray
     idle: float
+    gates: tuple[Gate, ...]
+    spectra: Mapping[str, Spectrum]
 
 
 def lags_of(net: nn.Module, loss: Callable[[], Tensor]) -> tuple[Lags, ...]:
@@ -82,7 +86,10 @@ class Caught:
         influence = np.stack([_influence(steps) for ways in layers for steps in ways])
         cells = [steps for ways in layers for steps in ways]
         gradient = self.state_gradients(layers)
-        return Lags(name, cells[0].cell.kind, influence, gradient, max(map(_idle, cells)))
+        return Lags(
+            name, cells[0].cell.kind, influence, gradient, max(map(_idle, cells)),
+            gates_of(layers), spectrum(self.layer),
+        )  # fmt: skip
 
     def state_gradients(self, layers: list[list[Steps]]) -> np.ndarray:
         """|dL/dh_t|, (layers x directions, T)."""
@@ -95,8 +102,9 @@ class Caught:
                 given = given.transpose(0, 1)
             few = given if self.batch_axis is None else given.index_select(1, self.rows)
             direct = as_array(few[: len(direct)]).astype(direct.dtype)
-        terms = backward(layers, direct, self._last(layers))
-        lengths = np.linalg.norm(terms.state_gradients, axis=(2, 4))
+        with np.errstate(over="ignore", invalid="ignore"):  # what has exploded is infinite
+            terms = backward(layers, direct, self._last(layers))
+            lengths = np.linalg.norm(terms.state_gradients, axis=(2, 4))
         return np.asarray(lengths.reshape(-1, lengths.shape[-1]))
 
     def _last(self, layers: list[list[Steps]]) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from sortal.diagnose.verdict.conditions import Sign, Verdict, agreed, sign_in_de
 from sortal.errors import InputError
 from sortal.tasks import Batch, Task
 
-__all__ = ["Examination", "examine"]
+__all__ = ["Examination", "ask", "examine"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ def examine(net: nn.Module, task: Task, batches: Iterable[Batch], *, lr: float |
     profiles, lags = [], []
     for batch in batches:
         # Of a copy: a task that carries its state from batch to batch carries none of ours on.
-        ask = partial(_loss, net, task, batch)
-        profile = layer_profile(net, ask, lr=lr)
+        loss = partial(ask, net, task, batch)
+        profile = layer_profile(net, loss, lr=lr)
         if profile.first_bad:
             profile = _born(profile, net, task, batch)
         profiles.append(profile)
-        lags.append(lags_of(net, ask))
+        lags.append(lags_of(net, loss))
     if not profiles:
         raise InputError("batches must hold at least one; got none.")
     signs = [agreed("depth", [sign_in_depth(profile) for profile in profiles])]
@@ -58,7 +58,7 @@ def examine(net: nn.Module, task: Task, batches: Iterable[Batch], *, lr: float |
     return Examination(tuple(profiles), tuple(lags), tuple(signs))
 
 
-def _loss(net: nn.Module, task: Task, batch: Batch) -> Tensor:
+def ask(net: nn.Module, task: Task, batch: Batch) -> Tensor:
     return deepcopy(task).loss(net, batch).loss
 
 
@@ -74,7 +74,7 @@ def _born(profile: Profile, net: nn.Module, task: Task, batch: Batch) -> Profile
         return profile
     wide = deepcopy(unwrapped(net)).float()
     given = {name: value.float() if value.is_floating_point() else value for name, value in batch.items()}
-    again = layer_profile(wide, partial(_loss, wide, task, given))
+    again = layer_profile(wide, partial(ask, wide, task, given))
     overflow = again.first_bad is None
     words = (
         "In float32 it is finite: half precision overflows, this is no explosion."

@@ -27,7 +27,7 @@ from sortal.train.sequence.prepared import Figures, Prepared, made
 from sortal.train.sequence.recipes import SequenceRecipe
 from sortal.whole import write_whole
 
-__all__ = ["Kept", "SequenceOutcome", "evaluate", "open_run", "run_sequence"]
+__all__ = ["Kept", "SequenceOutcome", "evaluate", "open_run", "prepare_run", "run_sequence"]
 
 KINDS = (
     "surnames",
@@ -89,7 +89,7 @@ def run_sequence(
     lacks what the recipe needs.
     """
     where = choose_device(device)
-    prepared = _prepared(recipe, data)
+    prepared = prepare_run(recipe, data)
     for line in (f"device: {where}", *prepared.facts):
         progress.say(line)
     net = made(prepared.network, prepared.options, recipe.plan.seed)
@@ -108,7 +108,7 @@ def evaluate(
 ) -> Figures:
     """The figures of a finished run on its test set, computed anew."""
     kept, where = open_run(run), choose_device(device)
-    prepared = _prepared(kept.recipe, data)
+    prepared = prepare_run(kept.recipe, data)
     if {name: one.symbols for name, one in prepared.symbols.items()} != {
         name: one.symbols for name, one in kept.symbols.items()
     }:
@@ -146,7 +146,7 @@ def open_run(run: str | os.PathLike[str], *kinds: str) -> Kept:
     return Kept(recipe, net.eval(), symbols)
 
 
-def _prepared(recipe: SequenceRecipe, data: str | os.PathLike[str] | None) -> Prepared:
+def prepare_run(recipe: SequenceRecipe, data: str | os.PathLike[str] | None) -> Prepared:
     if recipe.kind not in KINDS:  # a name in a file picks from these, no more
         raise InputError(f"kind must be one of {', '.join(KINDS)}; got {recipe.kind!r}.")
     if data is None and recipe.n_train is None and recipe.kind != "memory":

@@ -1,0 +1,94 @@
+"""What the microscope costs in the loop, sampling every 50 steps.
+
+The same training with and without it, interleaved, on one thread, CPU seconds; both must end with equal bits.
+
+    python benchmarks/watching.py [--rounds 5]
+"""
+
+import argparse
+import time
+from typing import Any
+
+import torch
+from measure import in_child, save
+from torch import nn
+
+from sortal import nets
+from sortal.diagnose import Microscope
+from sortal.tasks import Adding, Classify
+from sortal.train.loop import train
+from sortal.train.plan import Plan
+from sortal.train.sequence.memory import MemoryBatches
+
+WANTED = 1.03
+STEPS = {"lenet5": 200, "resnet20": 100, "gru": 200}
+
+
+class Given:
+    """One batch, again and again."""
+
+    def __init__(self, n: int, shape: tuple[int, ...]) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.n, self.batch = (
+            n,
+            {
+                "inputs": torch.randn(shape, generator=generator),
+                "labels": torch.randint(0, 10, shape[:1], generator=generator),
+            },
+        )
+
+    def __len__(self) -> int:
+        return self.n
+
+    def epoch(self, number: int, start: int = 0) -> Any:
+        for _ in range(start, self.n):
+            yield self.batch
+
+    def as_json(self) -> dict[str, Any]:
+        return {"n": self.n}
+
+
+def subject(name: str) -> tuple[nn.Module, Any, Any]:
+    if name == "gru":
+        net = nets.SequenceClassifier(2, 1, hidden=128, seed=0)
+        return net, Adding(), MemoryBatches("adding", 100, 32, STEPS[name], 0)
+    shape = (128, 1, 32, 32) if name == "lenet5" else (32, 3, 32, 32)
+    return nets.builder(name)(seed=0), Classify(), Given(STEPS[name], shape)
+
+
+def once(name: str, watched: bool) -> tuple[float, nn.Module, int]:
+    net, task, batches = subject(name)
+    plan = Plan(epochs=1, peak_lr=0.01)
+    with Microscope(50) as seen:
+        begun = time.process_time()
+        train(net, task, batches, plan, device="cpu", watchers=[seen] if watched else [])
+        spent = time.process_time() - begun
+    return spent, net, len(seen.samples)
+
+
+def measured(name: str, rounds: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    once(name, True)  # what is compiled and loaded
+    alone, watched = [], []
+    for _ in range(rounds):
+        plain, first, _ = once(name, False)
+        spent, second, n = once(name, True)
+        assert all(
+            torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values())
+        )
+        alone.append(plain)
+        watched.append(spent)
+    pairs = sorted(b / a for a, b in zip(alone, watched))
+    return {
+        "network": name, "samples": n, "alone_cpu_s": round(min(alone), 3),
+        "watched_cpu_s": round(min(watched), 3), "least_over_least": round(min(watched) / min(alone), 3),
+        "median_ratio": round(pairs[len(pairs) // 2], 3), "wanted": WANTED,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    found = [in_child(measured, name, rounds) for name in STEPS]
+    save("watching", __doc__.split("\n    python")[0], found, key="network", packages=("torch",))

@@ -1,0 +1,145 @@
+"""The pictures of the microscope, as PNG and SVG. Needs the extra `plot`.
+
+Colours of sequences run from dark to light (cividis), which the colour-blind see and grey keeps; lines of
+different kinds differ in their dashes too.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sortal.diagnose.chart import COLORS
+from sortal.diagnose.depth.profile import Profile
+from sortal.diagnose.microscope import Sample
+from sortal.diagnose.time.gates import Gate
+from sortal.diagnose.time.lags import Lags
+from sortal.diagnose.time.spectrum import Spectrum
+
+__all__ = [
+    "Drawn", "depth_profile", "gates_over_time", "gradient_by_lag", "influence_by_lag", "lag_by_step",
+    "spectra",
+]  # fmt: skip
+
+STYLES = ("-", "--", ":", "-.")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    png: bytes
+    svg: bytes
+
+
+def depth_profile(profiles: Mapping[str, Profile]) -> Drawn:
+    """|dL/d output| of each layer from the input to the loss; one line a profile, by name."""
+    figure, axes = _figure()
+    for (name, profile), style, color in zip(profiles.items(), STYLES, COLORS):
+        lengths = [layer.signal for layer in profile.reached]
+        axes.plot(
+            range(1, len(lengths) + 1), lengths, style, color=color, marker="o", markersize=3, label=name
+        )
+    axes.set(xlabel="layer, from input to loss", ylabel="|dL/d output|, in units of the loss", yscale="log")
+    axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def influence_by_lag(lags: Sequence[Lags]) -> Drawn:
+    """|dh_T/dh_(T-lag)| over that of lag 0, one line a cell, with the line of 1 %."""
+    figure, axes = _figure()
+    i = 0
+    for one in lags:
+        for k, row in enumerate(one.log_influence):
+            shown = np.where(np.isfinite(row), row / np.log(10), np.nan)
+            name = f"{one.name or one.kind} {k}" if len(one.log_influence) > 1 else one.name or one.kind
+            axes.plot(shown, STYLES[i % 4], color=COLORS[i % 5], label=name)
+            i += 1
+    axes.axhline(-2, color="#8b877d", linewidth=0.8)
+    axes.annotate("1 %", (0, -2), xytext=(2, 2), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="lag, steps", ylabel="influence of the past state, log10")
+    axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def spectra(found: Mapping[str, Spectrum]) -> Drawn:
+    """Eigenvalues of the recurrent matrices in the complex plane, with the circle of modulus 1."""
+    figure, axes = _figure()
+    turn = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(turn), np.sin(turn), color="#1f1e1b", linewidth=0.8)
+    for (name, one), marker, color in zip(found.items(), "o^sxv+D*", COLORS * 2):
+        axes.plot(
+            one.values.real, one.values.imag, marker, color=color, markersize=3.5, label=name, alpha=0.8
+        )
+    axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    axes.legend(frameon=False, fontsize=7)
+    return _drawn(figure)
+
+
+def gates_over_time(gates: Sequence[Gate]) -> Drawn:
+    """The mean of each gate at each step, with one standard deviation on both sides."""
+    figure, axes = _figure()
+    for i, gate in enumerate(gates):
+        name = f"{gate.name}, layer {gate.layer}{' back' if gate.reverse else ''}"
+        steps = np.arange(1, len(gate.mean) + 1)
+        axes.plot(steps, gate.mean, STYLES[i % 4], color=COLORS[i % 5], label=name)
+        axes.fill_between(
+            steps, gate.mean - gate.spread, gate.mean + gate.spread, color=COLORS[i % 5], alpha=0.12
+        )
+    axes.set(xlabel="step of the sequence", ylabel="how far open, 0 to 1", ylim=(0, 1))
+    axes.legend(frameon=False)
+    return _drawn(figure)
+
+
+def gradient_by_lag(samples: Sequence[Sample], name: str) -> Drawn:
+    """|dL/dh_(T-lag)| of the first cell of layer `name`, one curve an epoch, later ones lighter."""
+    figure, axes = _figure()
+    last = {sample.epoch: sample for sample in samples if name in sample.state_gradients}
+    colors = _cividis(len(last))
+    for color, (epoch, sample) in zip(colors, last.items()):
+        lengths = sample.state_gradients[name][0][::-1]
+        axes.plot(np.where(lengths > 0, lengths, np.nan), color=color, label=f"epoch {epoch + 1}")
+    axes.set(xlabel="lag, steps back from the end", ylabel="|dL/dh|, in units of the loss", yscale="log")
+    if len(last) <= 8:
+        axes.legend(frameon=False, fontsize=7)
+    return _drawn(figure)
+
+
+def lag_by_step(samples: Sequence[Sample], name: str) -> Drawn:
+    """|dL/dh_(T-lag)| of the first cell of layer `name` as a map: lag by step of training."""
+    figure, axes = _figure()
+    rows = [s.state_gradients[name][0][::-1] for s in samples if name in s.state_gradients]
+    steps = [s.step for s in samples if name in s.state_gradients]
+    grid = np.full((len(rows), max(map(len, rows))), np.nan)
+    for row, one in zip(grid, rows):
+        row[: len(one)] = np.log10(np.maximum(one, 1e-30))
+    shown = axes.pcolormesh(np.arange(grid.shape[1]), steps, grid, cmap="cividis", shading="nearest")
+    figure.colorbar(shown, ax=axes, label="|dL/dh|, log10")
+    axes.set(xlabel="lag, steps back from the end", ylabel="step of training")
+    return _drawn(figure)
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # no pyplot: no window, no global state
+
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained", dpi=110, facecolor="#fbfaf7")
+    axes = figure.subplots()
+    axes.set_facecolor("#fbfaf7")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _cividis(n: int) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["cividis"](np.linspace(0, 0.9, max(n, 1)))
+
+
+def _drawn(figure: Any) -> Drawn:
+    from matplotlib import rc_context
+
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})
+    with rc_context({"svg.hashsalt": "sortal"}):  # the same picture, the same bytes
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return Drawn(png.getvalue(), svg.getvalue())
