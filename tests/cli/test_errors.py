@@ -199,6 +199,9 @@ def test_a_stopped_command_promises_only_what_is_stored(sortal, pile, model, pho
     predicted = sortal("predict", model, photos)
     assert (predicted.code, predicted.err.split()) == (130, ["stopped."])
     assert threading.active_count() == before  # nobody goes on reading
+    kept = KeyboardInterrupt("stopped after step 3; the same command goes on from there.")
+    monkeypatch.setattr(PlainProgress, "advance", lambda *_: raise_(kept))
+    assert sortal("predict", model, photos).err.strip().endswith(str(kept))
     organized = sortal("organize", photos, "--into", "new.sortal")
     assert organized.code == 130
     assert "goes on from there" in organized.err

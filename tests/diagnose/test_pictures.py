@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sortal.diagnose.page import Picture, Section, Table, page
 from sortal.diagnose.pictures import colored, filter_sheet, map_sheet, overlay, png, shown_maps
+from sortal.page import Picture, Section, Table, page
 
 RANDOM = np.random.default_rng(0)
 

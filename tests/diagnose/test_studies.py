@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sortal.diagnose import degradation, filter_sizes, regularisation, study_data
+from sortal.diagnose import degradation, filter_sizes, plots, regularisation, study_data
 from sortal.diagnose.degradation import Degradation, DepthRun
 from sortal.diagnose.filter_sizes import FILTERS, SEVERAL, FilterNet, equal_costs
-from sortal.diagnose.regularisation import WAYS
+from sortal.diagnose.regularisation import WAYS, GapRun, Regularisation
 from sortal.diagnose.study_data import mean_and_half_width
 from sortal.diagnose.study_folder import study_record, write_study
 from sortal.errors import InputError
@@ -136,6 +136,25 @@ def studies(digits):
         regularisation(digits, sizes=(20, 40), epochs=1, seeds=1, device="cpu"),
         filter_sizes(digits, epochs=1, seeds=1, device="cpu"),
     )
+
+
+def test_nothing_drawn_lies_outside_its_picture(monkeypatch):
+    """Shared axes that got their limit with the first panel cut off the second, which lay above."""
+    monkeypatch.setattr(plots, "_png", lambda figure: figure)
+    found = found_degradation(
+        *(depth_run(r, d, 0.1 + 0.5 * r, (0.5, 0.5, 0.5)) for r in (False, True) for d in (20, 56))
+    )
+    steep = replace(
+        found, runs=tuple(replace(r, train_error=(0.1 + 0.8 * r.residual, 0.1)) for r in found.runs)
+    )
+    runs = [GapRun(way, n, 0, 0.8, 0.8 + (n - 30) / 1_000, 1.0) for way in WAYS for n in (20, 60)]
+    gaps = Regularisation("digits", 9, found.plan, 32, 2, 0.1, 0.5, tuple(runs), (), "cpu")
+    for figure in (plots.errors_by_epoch(steep), plots.gaps_by_size(gaps)):
+        for axes in figure.axes:
+            low, high = axes.get_ylim()
+            drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+            assert low <= min(drawn.min(), 0)
+            assert drawn.max() <= high
 
 
 def test_files_of_a_study(studies, tmp_path):

@@ -16,6 +16,7 @@ from sortal import nets
 from sortal.errors import Diverged, InputError
 from sortal.progress import Progress
 from sortal.tasks import Answer, Classify
+from sortal.train.device import choose_device
 from sortal.train.loop import train
 from sortal.train.optimizer import freeze_body, make_optimizer
 from sortal.train.plan import Plan
@@ -163,7 +164,7 @@ def test_a_run_folder_tells_the_run(tmp_path):
     assert [float(row["loss"]) for row in rows] == [epoch.loss for epoch in trained.curve]
     page = (tmp_path / "run" / "curve.html").read_text()
     assert page.count("<svg") == 3
-    assert "http" not in page
+    assert "://" not in page
     assert "src=" not in page
 
 
@@ -342,6 +343,13 @@ def test_a_device_that_is_not_there_is_refused():
         train(tiny(), Classify(), batches(), PLAN, device="cuda")
     with pytest.raises(InputError, match="device must be"):
         train(tiny(), Classify(), batches(), PLAN, device="abacus")
+
+
+def test_a_number_of_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="device 'cuda:7' is not there; torch finds 1 CUDA device"):
+        choose_device("cuda:7")
 
 
 def test_the_device_and_its_reason_are_said():

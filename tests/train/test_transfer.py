@@ -84,7 +84,7 @@ def test_the_page_and_the_table_say_it_in_words(found):
     assert all(len(line) == len(COLUMNS) for line in lines)
     page = transfer_page(record)
     assert page.count("<polyline") == 3
-    assert "http" not in page
+    assert "://" not in page
 
 
 def test_the_body_given_is_left_as_it_was(body):
@@ -184,6 +184,23 @@ def test_uneven_names_count_the_same_in_every_way_and_it_is_said(body, cpu, tmp_
     slopes, biases = fit_linear(vectors.astype(np.float32), np.repeat([0, 1], [900, 90]), 0)
     border = -(biases[1] - biases[0]) / (slopes[1] - slopes[0])
     assert abs(float(border[0])) < 0.15
+
+
+def test_vectors_need_no_more_memory_than_there_is(body, cpu, monkeypatch):
+    images = stripes(40)
+    wanted = body_vectors(body, images, COURSE.normalize, cpu)
+    embed, room = body.embed, 16
+
+    def cramped(batch):
+        if len(batch) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return embed(batch)
+
+    monkeypatch.setattr(body, "embed", cramped)
+    np.testing.assert_allclose(body_vectors(body, images, COURSE.normalize, cpu), wanted, atol=1e-5)  # sums
+    room = 0
+    with pytest.raises(InputError, match="cpu's memory must hold the network and two images"):
+        body_vectors(body, images, COURSE.normalize, cpu)
 
 
 def test_the_settings_that_messages_name_are_offered(tmp_path, cpu):

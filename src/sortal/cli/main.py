@@ -87,7 +87,8 @@ def main() -> None:
     except SortalError as e:
         code = _fail(str(e))
     except (KeyboardInterrupt, click.Abort) as e:
-        click.echo(str(e) or "stopped.", err=True)  # a command that stored something says so
+        # Whoever stored something says so; click wraps the interrupt that says it.
+        click.echo(str(e) or str(e.__cause__ or "") or "stopped.", err=True)
         code = 130
     except BrokenPipeError:
         _give_up_output()  # its reader has gone (`| head`)

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Chart", "chart_figure"]
+from sortal.page import Drawing
+
+__all__ = ["COLORS", "Chart", "drawing"]
 
 # Okabe and Ito's colours, told apart by the colour-blind; dashes tell them apart in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000")
@@ -23,8 +25,8 @@ class Chart:
     up: str
 
 
-def chart_figure(chart: Chart) -> str:
-    """The chart as HTML. Heights that are 0 or not finite are left out."""
+def drawing(chart: Chart) -> Drawing:
+    """The chart for a page. Heights that are 0 or not finite are left out."""
     heights = [math.log10(y) for _, line in chart.lines for y in line if 0 < y < math.inf]
     low, high = (math.floor(min(heights)), math.ceil(max(heights))) if heights else (0, 1)
     high += high == low
@@ -42,9 +44,7 @@ def chart_figure(chart: Chart) -> str:
         f'<text transform="rotate(-90 12 {middle})" x="12" y="{middle}" text-anchor="middle">'
         f"{escape(chart.up)}</text>"
     )
-    size = f'viewBox="0 0 640 220" width="640" role="img" aria-label="{escape(chart.caption)}" font-size="11"'
-    caption = escape(chart.caption)
-    return f"<figure><svg {size}>{ticks}{words}{drawn}</svg><figcaption>{caption}</figcaption></figure>"
+    return Drawing(f'<g font-size="11">{ticks}{words}{drawn}</g>', chart.caption, (640, 220))
 
 
 def _line(chart: Chart, i: int, low: int, high: int) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from sortal.diagnose.look import answers, depths, evidence, feature_maps, filters
-from sortal.diagnose.page import Picture, Section, page
 from sortal.diagnose.pictures import filter_sheet, map_sheet, overlay, png, shown_maps
 from sortal.diagnose.subject import Subject
 from sortal.errors import InputError, StoreError
 from sortal.nets.arithmetic import count
+from sortal.page import Picture, Section, page
 from sortal.whole import checked_target, write_whole
 
 __all__ = ["Look", "look", "write_look"]

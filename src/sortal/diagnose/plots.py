@@ -44,9 +44,10 @@ def errors_by_epoch(study: Degradation) -> bytes:
                     color=_shade(residual, depths.index(run.depth), len(depths)),
                     label=f"{run.depth} layers" if run.seed == 0 else None,
                 )  # fmt: skip
-        axes.set(title="residual" if residual else "plain", xlabel="epoch", ylim=(0, None))
+        axes.set(title="residual" if residual else "plain", xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
+    panels[0].set_ylim(bottom=0)  # of both, and only now: a limit ends the growth with what is drawn
     panels[0].set_ylabel("training error, %")
     return _png(figure)
 
@@ -82,7 +83,7 @@ def gradients_by_depth(study: Degradation) -> bytes:
 
 def gaps_by_size(study: Regularisation) -> bytes:
     """The gap between test and training error, and the test error, by the number of images."""
-    figure, panels = _figure(1, 2, sharey=True)
+    figure, panels = _figure(1, 2)
     titles = {"gap": "test error less training error", "test_error": "test error"}
     for axes, (what, title) in zip(panels, titles.items()):
         for i, way in enumerate(WAYS):
@@ -92,7 +93,8 @@ def gaps_by_size(study: Regularisation) -> bytes:
                 [_width(half) for _, half in points], color=OF_WAY[way], marker="o", markersize=4,
                 capsize=2, label=way,
             )  # fmt: skip
-        axes.set(title=title, xlabel="images to learn from", xscale="log", ylim=(0, None))
+        axes.set(title=title, xlabel="images to learn from", xscale="log")
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
         axes.set_xticks(study.sizes, [f"{n:,}" for n in study.sizes], minor=False)
         axes.minorticks_off()
         axes.legend(frameon=False)

@@ -19,10 +19,11 @@ from typing import Any
 from sortal.diagnose import plots
 from sortal.diagnose.degradation import Degradation
 from sortal.diagnose.filter_sizes import FilterSizes
-from sortal.diagnose.page import Picture, Section, Table, page
 from sortal.diagnose.regularisation import WAYS, Regularisation
 from sortal.diagnose.window import FARTHEST, WindowStudy
 from sortal.errors import StoreError
+from sortal.page import Picture, Section, Table, page
+from sortal.progress import counted
 from sortal.whole import write_whole
 
 __all__ = ["Study", "made_folder", "study_record", "write_study"]
@@ -203,7 +204,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     items, how = ("characters", "AdamW") if isinstance(study, WindowStudy) else ("images", "SGD")
     facts = [
         (items, f"{study.data}; {study.n_test:,} to be judged by"),
-        ("training", f"{plan.epochs} epochs, batches of {study.batch_size}, {how}, {rule}"),
+        ("training", f"{counted(plan.epochs, 'epoch')}, batches of {study.batch_size}, {how}, {rule}"),
         ("networks trained", f"{len(study.runs)}"),
         ("cost", f"{sum(run.cpu_s for run in study.runs):,.0f} CPU-seconds"),
         ("device", study.device),

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from sortal.progress import counted
 from sortal.train.novelty import FAR_SHARE, NEAR_SHARE
 from sortal.train.report import HeadReport
 
@@ -70,7 +71,7 @@ def _what(config: dict[str, Any], encoder: str) -> str:
         return f"The network {name} {start}, its body frozen, with a new head."
     what = "trained" if made["how"] == "scratch" else "fine-tuned"
     start = "from nothing" if what == "trained" else start
-    return f"The network {name}, {what} {start} in {made['epochs']} epochs."
+    return f"The network {name}, {what} {start} in {counted(made['epochs'], 'epoch')}."
 
 
 def _flattered(config: dict[str, Any]) -> str:

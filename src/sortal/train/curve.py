@@ -1,10 +1,11 @@
 """How a run went, epoch by epoch: as records, as CSV, as a page that asks nothing of any network."""
 
 import csv
-import html
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+
+from sortal.page import Drawing, Section, Table, page
 
 __all__ = ["Epoch", "curve_csv", "curve_page", "epoch_line"]
 
@@ -51,21 +52,21 @@ def curve_csv(curve: Sequence[Epoch]) -> str:
 
 
 def curve_page(title: str, facts: Sequence[tuple[str, str]], curve: Sequence[Epoch]) -> str:
-    """One HTML file: facts, the loss, the share of errors and the learning rate as SVG, all numbers below."""
+    """One HTML file: loss, share of errors and learning rate as drawings, all numbers, `facts`."""
     plots = [
         _plot("loss", curve, {"training": "loss", "validation": "valid_loss"}),
         _plot("share wrong", curve, {"training": "right", "validation": "valid_right"}, lambda y: 1 - y),
         _plot("learning rate", curve, {"rate": "lr"}),
     ]
-    rows = "".join(f"<tr><th>{html.escape(a)}<td>{html.escape(b)}" for a, b in facts)
-    return _PAGE.format(
-        title=html.escape(title), facts=rows, plots="".join(plots), csv=html.escape(curve_csv(curve))
-    )
+    columns = tuple(field.name.replace("_", " ") for field in fields(Epoch))
+    rows = tuple(tuple("" if y is None else f"{y:.4g}" for y in asdict(one).values()) for one in curve)
+    by_epoch = Section("By epoch", drawings=tuple(plot for plot in plots if plot))
+    return page(title, (), (by_epoch, Section("All numbers", table=Table(columns, rows))), facts)
 
 
 def _plot(
     name: str, curve: Sequence[Epoch], lines: dict[str, str], of: Callable[[float], float] = lambda y: y
-) -> str:
+) -> Drawing | None:
     series = {
         label: [
             (epoch.epoch, of(y))
@@ -76,7 +77,7 @@ def _plot(
     }
     points = [point for line in series.values() for point in line]
     if not points:
-        return ""
+        return None
     first, last = min(x for x, _ in points), max(x for x, _ in points)
     top = max(y for _, y in points) or 1.0
     drawn = ""
@@ -88,26 +89,8 @@ def _plot(
         drawn += f'<polyline class="s{i}" points="{marks}"/>'
         drawn += "".join(f'<circle class="s{i}" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in at)
         drawn += f'<text class="s{i}" x="{390}" y="{30 + 16 * i}">{label} {line[-1][1]:.3g}</text>'
-    return (
-        f'<figure><svg viewBox="0 0 520 195" role="img" aria-label="{name} by epoch">'
-        f'<path d="M45 20V170H385"/>{drawn}<text x="2" y="24">{top:.3g}</text><text x="30" y="174">0</text>'
-        f'<text x="45" y="188">{first}</text><text x="375" y="188">{last}</text></svg>'
-        f"<figcaption>{name} by epoch</figcaption></figure>"
-    )
-
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }}
-svg {{ width: 32em; max-width: 100% }} path {{ fill: none; stroke: #999 }} text {{ font-size: 11px }}
-polyline {{ fill: none; stroke-width: 1.5 }} figure {{ display: inline-block; margin: 0 1em 1em 0 }}
-polyline.s0, circle.s0 {{ stroke: #1769aa }} polyline.s1, circle.s1 {{ stroke: #c2410c }}
-text.s0 {{ fill: #1769aa }} text.s1 {{ fill: #c2410c }} circle {{ fill: none }}
-th {{ text-align: left; padding-right: 1em }}
-</style>
-<h1>{title}</h1><table>{facts}</table>
-{plots}
-<details><summary>all numbers</summary><pre>{csv}</pre></details>
-</html>
-"""
+    axes = '<path d="M45 20V170H385"/><text x="30" y="174">0</text>'
+    ends = f'<text x="2" y="24">{top:.3g}</text><text x="45" y="188">{first}</text>'
+    if last > first:
+        ends += f'<text x="375" y="188">{last}</text>'
+    return Drawing(axes + drawn + ends, f"{name} by epoch")

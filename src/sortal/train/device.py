@@ -41,13 +41,10 @@ def choose_device(asked: str = "auto") -> Device:
     if device.type == "cpu":
         threads = counted(torch.get_num_threads(), "thread")
         return Device(device, f"{why}; float32, channels_last, {threads}", channels_last=True)
-    if device.type != "cuda" or not torch.cuda.is_available():
-        raise InputError(f'device {asked!r} is not there; torch finds {_found()}. Use "cpu" or "auto".')
+    n = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type != "cuda" or (device.index or 0) >= n:
+        found = counted(n, "CUDA device") if n else "no CUDA device"
+        raise InputError(f'device {asked!r} is not there; torch finds {found}. Use "cpu" or "auto".')
     name, modern = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)[0] >= 8
     numbers = "bfloat16 products, channels_last" if modern else "float32: no bfloat16 in hardware"
     return Device(device, f"{why}: {name}; {numbers}", torch.bfloat16 if modern else None, modern)
-
-
-def _found() -> str:
-    n = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return f"{n} CUDA devices" if n else "no CUDA device"

@@ -94,8 +94,7 @@ def train(
         run = _Run(net, task, batches, valid, plan, where, kept, checkpoint_s)
         if run.step and kept:
             progress.say(kept.goes_on(run.step, str(where)))
-        progress.start("training", plan.epochs * len(batches))
-        progress.advance(run.step)
+        progress.start("training", plan.epochs * len(batches) - run.step)
         while not (why := run.ended()):
             why = run.steps_of_epoch(watchers, progress, interrupted)
             if run.sums.steps:  # none where a watcher stopped the first

@@ -9,8 +9,9 @@ from sortal.errors import Diverged
 from sortal.tasks import Batch, Task
 from sortal.train.plan import Plan
 
-__all__ = ["LossWatch", "explain_memory"]
+__all__ = ["SMALLER", "LossWatch", "explain_memory"]
 
+SMALLER = "take a smaller network, smaller images or another device."
 _REMEMBERED = 20  # losses before the bad one, to see whether they were growing
 
 
@@ -81,8 +82,8 @@ def explain_memory(net: nn.Module, task: Task, batch: Batch) -> str:
         size //= 2
     if size < 2:  # a single item may have no variance to normalise by, and trains nothing
         return (
-            f"the device's memory must hold the network and two items; not even those of a batch of {n} fit. "
-            "Take a smaller network, smaller images or another device."
+            f"the device's memory must hold the network and two items; not even those of a batch of {n} fit: "
+            f"{SMALLER}"
         )
     return (
         f"batch_size must fit the device's memory; {n} does not, {size} does (tried). Set batch_size={size}."

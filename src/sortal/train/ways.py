@@ -1,5 +1,6 @@
 """Three ways from named images to a network: frozen body, fine-tuned, from scratch. Needs extra `nets`."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -25,13 +26,15 @@ from sortal.train.labels import balancing_weights
 from sortal.train.loop import Trained, train
 from sortal.train.normalize import Normalize
 from sortal.train.plan import Plan
+from sortal.train.trouble import SMALLER
 
 __all__ = [
     "Course", "body_vectors", "check_images", "fine_tune", "fit_head", "from_scratch", "says",
     "weights_digest",
 ]  # fmt: skip
 
-JUDGED_AT_ONCE = 100  # images: more gain nothing on a CPU, and 224 x 224 of them take 60 MB
+# Images: more gain nothing on a CPU, and 224 x 224 of them take 60 MB; fewer where a GPU has no room.
+JUDGED_AT_ONCE = (100, 16, 2)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Course:
     peak_lr: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """What was asked for: folders of runs that began before a setting was there go on."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     def fine_tuning(self, seed: int) -> Plan:
         """The head goes first, on frozen vectors; then all, the body by steps a third as long.
@@ -140,10 +144,16 @@ def _outputs(
     normalize: Normalize,
     device: Device,
 ) -> np.ndarray:
-    batches = ImageBatches(images, JUDGED_AT_ONCE, normalize, shuffled=False, device=device.device)
     net.to(device.device).eval()
-    with torch.inference_mode():
-        found = [what(batch["inputs"].to(device.device)).float().cpu() for batch in batches.epoch(0)]
+    for size in JUDGED_AT_ONCE:
+        batches = ImageBatches(images, size, normalize, shuffled=False, device=device.device)
+        with contextlib.suppress(torch.OutOfMemoryError), torch.inference_mode():
+            found = [what(batch["inputs"].to(device.device)).float().cpu() for batch in batches.epoch(0)]
+            break
+    else:
+        raise InputError(
+            f"{device.device}'s memory must hold the network and two images, and does not: {SMALLER}"
+        )
     outputs = torch.cat(found).numpy()
     if not np.isfinite(outputs).all():
         raise InputError("the network gives NaN or infinity for some images; look at its weights.")

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from sortal.diagnose import gradient_plots as plots
-from sortal.diagnose.chart import Chart
+from sortal.diagnose.chart import Chart, drawing
 from sortal.diagnose.depth.coherence import coherence
 from sortal.diagnose.depth.profile import Profile, layer_profile
-from sortal.diagnose.page import Picture, Section, Table, page
 from sortal.diagnose.study_folder import made_folder
 from sortal.diagnose.time.products import horizon
 from sortal.diagnose.verdict.cures import Trial, try_cures
 from sortal.diagnose.verdict.examination import Examination, ask, examine
 from sortal.diagnose.verdict.opened import Opened
+from sortal.page import Picture, Section, Table, page
 from sortal.progress import Progress
 from sortal.whole import write_whole
 
@@ -169,7 +169,7 @@ def _sections(found: Findings, drawn: dict[str, plots.Drawn]) -> list[Section]:
         name: Picture(f"{name}.png", one.png, CAPTIONS[name.split("-")[0]], 560)
         for name, one in drawn.items()
     }
-    depth = Section("Through depth", (), (pictures.pop("depth"),), _layers(profile), (chart,))
+    depth = Section("Through depth", (), (pictures.pop("depth"),), _layers(profile), (drawing(chart),))
     sections = [depth]
     if pictures:
         sections.append(Section("Through time", (), tuple(pictures.values())))

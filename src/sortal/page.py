@@ -1,4 +1,4 @@
-"""A page of a study or of a look at a network: one file, no script, asks nothing of any network."""
+"""A page of what was measured, trained or looked at: one file, no script, asks nothing of any network."""
 
 import base64
 import hashlib
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
-from sortal.diagnose.chart import Chart, chart_figure
-
-__all__ = ["Picture", "Section", "Table", "page"]
+__all__ = ["Drawing", "Picture", "Section", "Table", "page"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,18 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """Lines and text as the inside of an SVG, every text in it escaped, and the words below it.
+
+    Classes s0, s1, s2 have a colour each.
+    """
+
+    inside: str
+    caption: str
+    size: tuple[int, int] = (520, 195)
+
+
+@dataclass(frozen=True)
 class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -31,20 +41,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """Paragraphs, charts and pictures side by side, a table, in this order."""
+    """Paragraphs, pictures and drawings side by side, a table, in this order."""
 
     title: str
     text: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     table: Table | None = None
-    charts: tuple[Chart, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
 
 
 def page(
     title: str, verdict: Sequence[str], sections: Sequence[Section], facts: Sequence[tuple[str, str]]
 ) -> str:
     """The page as HTML: `verdict` in large letters on top, `facts` of how it was made at the end."""
-    template = files("sortal.diagnose").joinpath("page.html").read_text(encoding="utf-8")
+    template = files("sortal").joinpath("page.html").read_text(encoding="utf-8")
     style = template.split("<style>")[1].split("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     parts = {
@@ -60,9 +70,9 @@ def page(
 
 def _section(one: Section) -> str:
     text = "".join(f"<p>{escape(part)}</p>" for part in one.text)
-    shown = [*map(chart_figure, one.charts), *map(_figure, one.pictures)]
-    pictures = f'<div class="row">{"".join(shown)}</div>' if shown else ""
-    return f"<section><h2>{escape(one.title)}</h2>{text}{pictures}{_table(one.table)}</section>"
+    figures = "".join([*map(_figure, one.pictures), *map(_drawn, one.drawings)])
+    row = f'<div class="row">{figures}</div>' if figures else ""
+    return f"<section><h2>{escape(one.title)}</h2>{text}{row}{_table(one.table)}</section>"
 
 
 def _figure(one: Picture) -> str:
@@ -71,6 +81,12 @@ def _figure(one: Picture) -> str:
     caption = escape(one.caption)
     image = f'<img src="data:image/png;base64,{data}" alt="{caption}"{width}>'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _drawn(one: Drawing) -> str:
+    caption, (width, height) = escape(one.caption), one.size
+    start = f'<svg viewBox="0 0 {width} {height}" width="490" role="img" aria-label="{caption}">'
+    return f"<figure>{start}{one.inside}</svg><figcaption>{caption}</figcaption></figure>"
 
 
 def _table(table: Table | None) -> str:
