@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from sortal import embed
-from sortal.data import Found, Source, open_source, shown
+from sortal.data import KINDS, Refused, Source, open_source, shown
 from sortal.embed import Encoder, FittedWish, NetworkEncoder, NetworkWish, OnnxEncoder
-from sortal.errors import SortalError, StoreError, Unreadable
+from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.progress import Progress
 from sortal.store import EncoderRow, Store
 from sortal.store.segments import sync_folder
@@ -93,15 +93,28 @@ def _fitted(store: Store, given: Source | None, wish: FittedWish, progress: Prog
         if given is None or row.location != given.location:
             with suppress(SortalError):  # reading it is tried again, and then told
                 sources.append(open_source(row.location, None, store.reading()))
-    return wish.made(_contents(sources), store.path / "models")
+    refused: list[str] = []
+    try:
+        return wish.made(_contents(sources, refused), store.path / "models")
+    except InputError as e:
+        if not refused:
+            raise
+        what = KINDS[wish.input.kind]
+        raise InputError(
+            f"{str(e).rstrip('.')}; the first of the {what} that cannot be read: {refused[0]}."
+        ) from e
 
 
-def _contents(sources: Sequence[Source]) -> Iterator[bytes]:
+def _contents(sources: Sequence[Source], refused: list[str]) -> Iterator[bytes]:
+    """The items' bytes; `refused` gets a line for each that has none."""
     for source in sources:
         for entry in source.scan():
-            if isinstance(entry, Found):
-                with suppress(Unreadable):
-                    yield source.read(entry.path)
+            try:
+                if isinstance(entry, Refused):
+                    raise Unreadable(entry.kind, entry.reason)
+                yield source.read(entry.path)
+            except Unreadable as e:
+                refused.append(f"{shown(entry.path)}: {e}")
 
 
 def network_command(store: Store) -> str:

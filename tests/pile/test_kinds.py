@@ -1,5 +1,6 @@
 """The journey with sounds, series and texts: what images go through, they go through."""
 
+import numpy as np
 import pytest
 
 import sortal
@@ -137,3 +138,45 @@ def test_files_of_text_in_an_old_encoding_are_said(tmp_path):
     with sortal.organize(tmp_path, tmp_path.parent / "c.sortal", k=2, progress=Told()) as pile:
         assert [row.kind for row in pile.quarantine] == ["not a text"]
     assert any(line.startswith("read as cp125") for line in said)
+
+
+# ---- time series
+
+
+def test_series_from_file_to_names(tmp_path):
+    pytest.importorskip("aeon", reason="needs the extra series")
+    rng = np.random.default_rng(0)
+    waves = [np.sin, lambda x: np.sign(np.sin(x)), lambda x: (x % 3) - 1]
+    rows = [(k, waves[k](np.linspace(0, 20, 60) + rng.uniform(0, 6))) for k in range(3) for _ in range(15)]
+    lines = [",".join(map(str, row + rng.normal(0, 0.05, 60))) + f":{k}" for k, row in rows]
+    (tmp_path / "a.ts").write_text(
+        "@classLabel true 0 1 2\n@data\n" + "\n".join([*lines, "1,?,3:0", "1,2:1"])
+    )
+    with sortal.organize(tmp_path / "a.ts", k=3, names_from="folders") as pile:
+        assert (pile.kind, pile.encoder.name, len(pile)) == ("series", "minirocket", 46)
+        assert [(row.path.rpartition("#")[2], row.kind) for row in pile.quarantine] == [
+            ("48", "missing values")
+        ]
+        assert {name for name in pile.names if name} == {"0", "1", "2"}
+        pile.train(tmp_path / "m.model")
+        pile.write_report(tmp_path / "r.html")
+        assert pile.thumbnails([0])[0].startswith(b"\xff\xd8")
+    found = sortal.load(tmp_path / "m.model").predict(tmp_path / "a.ts")
+    truth = [str(k) for k, _ in rows]
+    assert np.mean([one.name == name for one, name in zip(found.predictions, truth)]) > 0.9
+
+
+def test_two_series_that_differ_in_channels(tmp_path):
+    pytest.importorskip("aeon", reason="needs the extra series")
+    rng = np.random.default_rng(0)
+    rows = [",".join(map(str, rng.normal(size=20))) for _ in range(9)]
+    (tmp_path / "a.ts").write_text("@data\n" + "\n".join([*rows, f"{rows[0]}:{rows[1]}"]))
+    with sortal.organize(tmp_path / "a.ts", k=2) as pile:
+        assert [row.kind for row in pile.quarantine] == ["channels"]
+        assert pile.quarantine[0].reason == "2 channels; the encoder takes 1"
+
+
+def test_a_table_with_rows_of_two_widths_is_one_line(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n7,8\n")
+    with pytest.raises(InputError, match="line 3 has 2 cells, the first 3"):
+        sortal.organize(tmp_path / "a.csv")

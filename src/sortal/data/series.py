@@ -48,16 +48,13 @@ class SeriesInput:
         return self.prepared(decode_series(content))
 
     def prepared(self, values: Series) -> np.ndarray:
-        """float32, brought to `length` by straight lines between values; float64 as it is without one."""
+        """float32 with zeros at its end up to `length`, or cut there; float64 as it is without one."""
         if self.channels not in (None, len(values)):
             raise Unreadable("channels", f"{len(values)} channels; the encoder takes {self.channels}")
         if self.length is None:
             return values
-        n = values.shape[1]
-        if n != self.length:
-            at, wanted = np.arange(n), np.linspace(0, n - 1, self.length)
-            values = np.stack([np.interp(wanted, at, line) for line in values])
-        return values.astype(np.float32)
+        values = values[:, : self.length].astype(np.float32)
+        return np.pad(values, ((0, 0), (0, self.length - values.shape[1])))
 
     def stack(self, items: Sequence[Any]) -> Any:
         return list(items) if self.length is None else np.stack(items)
