@@ -43,10 +43,10 @@ def test_not_a_pile(sortal, tmp_path, command, what):
 def test_folders_without_images(sortal, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.txt").write_text("x")
+    (tmp_path / "texts" / "a.pdf").write_bytes(b"%PDF-1.4")
     assert "missing" in sortal("organize", "missing").error()
     assert "hold images" in sortal("organize", "empty").error()
-    assert "a.txt: looks like text" in sortal("organize", "texts").error()
+    assert "a.pdf: looks like a PDF" in sortal("organize", "texts").error()
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert "a.png" in sortal("organize", "a.png").error()
     assert sorted(os.listdir(tmp_path)) == ["a.png", "empty", "texts"]  # no half-made pile is left

@@ -47,7 +47,7 @@ class MiniRocket:
         self.weights: Path | None = weights
         self.input = SeriesInput(channels, length)
         self.dim = len(arrays["thresholds"])
-        self._mean, self._spread = arrays["mean"], arrays["spread"]
+        self._mean, self._scale = arrays["mean"], 1 / arrays["spread"]
         self._rocket = _transformer()
         self._rocket.parameters = tuple(arrays[name] for name in _PARAMETERS)
         self._rocket._n_jobs = n_threads()  # what its fit would set
@@ -58,8 +58,9 @@ class MiniRocket:
 
     def embed(self, series: np.ndarray) -> Vectors:
         found: Vectors = np.ascontiguousarray(self._rocket._transform(series), dtype=np.float32)
-        found -= self._mean
-        found /= self._spread
+        for row in found:  # 40 kB, in cache for both; over the whole batch each pass goes to memory
+            np.subtract(row, self._mean, out=row)
+            np.multiply(row, self._scale, out=row)
         return found
 
 
@@ -68,7 +69,7 @@ def fit_minirocket(series: Sequence[np.ndarray], folder: Path) -> MiniRocket:
 
     The number of channels is that of most, the length that of the longest up to four medians.
     """
-    if not series:
+    if not len(series):
         raise InputError("minirocket must be fitted on a series at least; none can be read.")
     channels = Counter(len(one) for one in series).most_common(1)[0][0]
     alike = [one for one in series if len(one) == channels]
