@@ -164,6 +164,31 @@ def test_shared_frozen_and_unreached_layers():
     assert not head.cut
 
 
+def test_complex_and_whole_numbers_and_what_has_no_second_derivative():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return 2 * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, gradient):
+            return 2 * gradient
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.turn, self.head = nn.Linear(4, 4, dtype=torch.cfloat), nn.Linear(4, 1)
+            self.table = nn.Parameter(torch.ones(2, 2, dtype=torch.long), requires_grad=False)
+
+        def forward(self, x):
+            return self.head(Once.apply(self.turn(x.cfloat()).abs()))
+
+    found = layer_profile(net := Net(), lambda: net(X).sum())
+    assert [layer.name for layer in found.reached] == ["turn", "head"]
+    assert all(layer.gradient_norm > 0 for layer in found.reached)
+
+
 def test_where_nan_is_born():
     net = line(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1))
     with torch.no_grad():

@@ -170,4 +170,5 @@ class _Curves(TorchFunctionMode):
 
 def _own_weight(module: nn.Module) -> Tensor | None:
     """The weight of a layer: its own parameter of more than one axis, not that of a norm or a bias."""
-    return next((p for p in module.parameters(recurse=False) if p.ndim > 1), None)
+    own = module.parameters(recurse=False)
+    return next((p for p in own if p.ndim > 1 and (p.is_floating_point() or p.is_complex())), None)
