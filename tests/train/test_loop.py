@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sortal import nets
-from sortal.errors import Diverged, InputError
+from sortal.errors import DataError, Diverged, InputError
 from sortal.progress import Progress
 from sortal.tasks import Answer, Classify
 from sortal.train.device import choose_device
@@ -248,6 +248,13 @@ def test_a_run_that_went_wrong_at_once_leaves_its_folder_to_a_better_plan(tmp_pa
     plan = replace(PLAN, peak_lr=0.01, epochs=1)
     run(plan, folder=tmp_path)
     assert Plan.from_json(json.loads((tmp_path / "plan.json").read_text())["plan"]) == plan
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "plan.json").write_text('{"monday": "rest"}')
+    with pytest.raises(InputError, match="choose another folder"):
+        run(plan, folder=tmp_path / "mine")
+    (tmp_path / "mine" / "plan.json").write_text("3")
+    with pytest.raises(DataError, match="must be the settings of a run"):
+        run(plan, folder=tmp_path / "mine")
 
 
 class Spoilt(Classify):

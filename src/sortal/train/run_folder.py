@@ -34,8 +34,9 @@ class RunFolder:
         shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
         asked = json.loads(json.dumps({**settings, "net": type(net).__name__, "shapes": shapes}))
         stands = self._settings()
-        if stands is None or not self.checkpoints.is_dir():  # nothing is lost where no step was kept
-            stands = None
+        if stands is not None and "made_with" in stands and not self.checkpoints.is_dir():
+            stands = None  # a run of ours that kept no step: nothing is lost
+        if stands is None:
             made = {"device": device, "torch": version("torch"), "sortal": version("sortal")}
             self._write("plan.json", json.dumps({**asked, "made_with": made}, indent=1) + "\n")
         elif differs := _difference(stands, asked):
@@ -64,12 +65,11 @@ class RunFolder:
     def _settings(self) -> dict[str, Any] | None:
         path = self.path / "plan.json"
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            return dict(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, TypeError) as e:  # dict's own, for JSON of another kind
             raise DataError(f"{path} must be the settings of a run; {e}. Choose another folder.") from e
-        return found
 
     def _write(self, name: str, text: str) -> None:
         try:
