@@ -124,6 +124,7 @@ def test_weights_that_round():
 def test_lists_of_neighbors_that_would_not_fit(monkeypatch):
     module = import_module("sortal.cluster.dbscan")
     monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    monkeypatch.setattr(module, "SMALL_LISTS", 1000)
     with pytest.raises(InputError, match="it has about 100 of n_samples=100, and the lists need"):
         dbscan(clumps(100, 2), 50.0, metric="manhattan")
 
@@ -319,3 +320,16 @@ def test_lists_will_do(metric):
 def test_weights_that_are_not_one_a_row_are_refused(weights):
     with pytest.raises(InputError, match="sample_weight must hold one number for each row of X"):
         dbscan(np.array([[0.0], [1.0]]), sample_weight=weights)
+
+
+def test_more_rows_than_are_asked_for_at_once(monkeypatch):
+    monkeypatch.setattr(import_module("sortal.cluster.dbscan"), "WHOLE_UP_TO", 64)
+    for parameters in ({"algorithm": "kd_tree"}, {"algorithm": "brute"}, {"n_jobs": 2}):
+        assert_as_sklearn(clumps(300, 2), None, eps=0.2, metric="manhattan", **parameters)
+
+
+def test_names_of_columns_are_forgotten_with_the_next_rows():
+    model = DBSCAN().fit(clumps(50, 2))
+    model.feature_names_in_ = np.array(["a", "b"])
+    assert not hasattr(model.fit(clumps(40, 3)), "feature_names_in_")
+    assert model.n_features_in_ == 3

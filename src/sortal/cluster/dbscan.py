@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import sklearn  # its parts are imported when first named
 from jaxtyping import Int
+from joblib import effective_n_jobs
 from scipy.sparse import SparseEfficiencyWarning, issparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -22,6 +23,7 @@ from sortal.kernels import cosine_density_groups, density_groups, spread_groups
 __all__ = ["DBSCAN", "DBSCANResult", "dbscan"]
 
 WHOLE_UP_TO = 8192  # rows whose neighbours scikit-learn may look up in one go; above, block by block
+SMALL_LISTS = 2**24  # bytes; below, asking the system what is free took up to .2 of the 2 ms of 300 rows
 # Beyond these ratios to eps, float32 and cell numbers tell nothing any more.
 MOST_SPAN, MOST_OFFSET = 1e8, 1e12
 
@@ -125,14 +127,11 @@ def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBS
         X = _with_diagonal(X)
     model.fit(X)
     n = X.shape[0]
-    if issparse(X) and model.metric == "precomputed":
-        block = n
-    else:  # all distances of a block of rows are held, unless a tree finds the near ones
-        block = WHOLE_UP_TO if n <= WHOLE_UP_TO or model._fit_method != "brute" else max(1, 2**23 // n)
+    block = n if issparse(X) and model.metric == "precomputed" else _rows_at_once(model, n)
     counts, mass = np.empty(n, np.int64), np.empty(n)
     parts = []
     for at in range(0, n, block):
-        found = model.radius_neighbors(X if block >= n else X[at : at + block], return_distance=False)
+        found = _near(model, X if block >= n else X[at : at + block])
         counts[at : at + block] = np.fromiter(map(len, found), np.int64, len(found))
         if sample_weight is not None:  # summed as scikit-learn does, to the last bit
             mass[at : at + block] = [np.sum(sample_weight[near]) for near in found]
@@ -143,10 +142,22 @@ def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBS
     return DBSCANResult(spread_groups(starts, np.concatenate(parts), core), np.flatnonzero(core))
 
 
+def _rows_at_once(model: NearestNeighbors, n: int) -> int:
+    """Without a tree all distances of these rows are held."""
+    return WHOLE_UP_TO if n <= WHOLE_UP_TO or model._tree is not None else max(1, 2**23 // n)
+
+
+def _near(model: NearestNeighbors, rows: Any) -> np.ndarray:
+    """For each row the points within the radius; a tree is asked without .2 ms of joblib and checks."""
+    if model._tree is None or effective_n_jobs(model.n_jobs) > 1:
+        return np.asarray(model.radius_neighbors(rows, return_distance=False))
+    return np.asarray(model._tree.query_radius(rows, model.radius))
+
+
 def _refuse_too_many(n_pairs: int, n_seen: int, n: int, eps: Any) -> None:
     """`InputError` where the lists of neighbours still to come would not fit the free memory."""
     needed = 8 * n_pairs * n / n_seen - 4 * n_pairs  # joined at the end, while the parts are still there
-    if needed > (free := free_memory()):
+    if needed > SMALL_LISTS and needed > (free := free_memory()):
         raise InputError(
             f"eps must leave each point few enough neighbours for memory; at eps={eps} it has about "
             f"{n_pairs // n_seen} of n_samples={n}, and the lists need {needed / 1e9:.1f} GB more, "
