@@ -142,12 +142,12 @@ def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBS
     return DBSCANResult(spread_groups(starts, np.concatenate(parts), core), np.flatnonzero(core))
 
 
-def _rows_at_once(model: NearestNeighbors, n: int) -> int:
+def _rows_at_once(model: Any, n: int) -> int:
     """Without a tree all distances of these rows are held."""
     return WHOLE_UP_TO if n <= WHOLE_UP_TO or model._tree is not None else max(1, 2**23 // n)
 
 
-def _near(model: NearestNeighbors, rows: Any) -> np.ndarray:
+def _near(model: Any, rows: Any) -> np.ndarray:
     """For each row the points within the radius; a tree is asked without .2 ms of joblib and checks."""
     if model._tree is None or effective_n_jobs(model.n_jobs) > 1:
         return np.asarray(model.radius_neighbors(rows, return_distance=False))
