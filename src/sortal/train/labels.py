@@ -35,7 +35,7 @@ def check_labels(labels: Labels, names: tuple[str, ...], *, held_out: bool) -> N
         single = [repr(names[i]) for i in np.flatnonzero(counts == 1)]
         raise InputError(
             f"a name needs two items, one to learn from and one to be judged by; {', '.join(single[:5])} "
-            f"{'has' if len(single) == 1 else 'have'} one. Add items, merge names, or hold nothing out."
+            f"{'has' if len(single) == 1 else 'have'} one. Add items, merge names, or leave it out."
         )
 
 
