@@ -16,6 +16,7 @@ __all__ = [
     "check_count",
     "checked_rows",
     "dense_rows",
+    "noted_rows",
     "refuse_nonfinite",
     "refuse_overflow",
     "rows_per_block",
@@ -45,6 +46,20 @@ def validated(estimator: Any, X: Any, **asked: Any) -> Any:
 
     with text_told(X):
         return validate_data(estimator, X, **asked)
+
+
+def noted_rows(estimator: Any, X: Any) -> bool:
+    """Whether X is plain rows of float32 or float64, with nothing to convert and no names of columns.
+
+    Then `estimator` knows their number of features, as after `validate_data`, which takes 50 to 200
+    microseconds to see it.
+    """
+    if not (type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32)):
+        return False
+    estimator.n_features_in_ = X.shape[1]
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return True
 
 
 @contextmanager
