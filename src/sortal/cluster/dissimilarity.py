@@ -11,7 +11,7 @@ import sklearn  # its parts are imported when first named
 from jaxtyping import Float
 from sklearn.utils.validation import check_array, validate_data
 
-from sortal.cluster.rows import refuse_nonfinite, text_told
+from sortal.cluster.rows import noted_rows, refuse_nonfinite, text_told
 from sortal.errors import InputError
 from sortal.kernels import first_flaw, map_blocks
 
@@ -174,6 +174,9 @@ def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarra
 
 def finite_rows(estimator: Any, x: Any, *, reset: bool) -> np.ndarray:
     """`x` by scikit-learn's rules; `InputError` for NaN or infinity, before its width is looked at."""
+    if reset and noted_rows(estimator, x):
+        refuse_not_finite("X", x)
+        return np.asarray(x)
     with text_told(x):
         rows = check_array(
             x, dtype=[np.float64, np.float32], ensure_all_finite=False, estimator=estimator, input_name="X"

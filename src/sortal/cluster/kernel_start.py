@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 
 from sortal.arrays import Labels, Weights
 from sortal.cluster.kernel_functions import Kernel
@@ -66,11 +67,13 @@ def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) 
     degree = among.sum(axis=1)
     normalised = bool(degree.min() > 0)  # else the kernel is no affinity, and its eigenvectors as they are do
     scale = degree**-0.5 if normalised else np.ones(m)
+    similar = scale[:, None] * among * scale
     with one_blas_thread():
-        value, vector = np.linalg.eigh(scale[:, None] * among * scale)
-    keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))[-n_clusters:]
-    if not keep.size:  # no direction in which squares add up: the shifted kernel has some
-        return kernel_kmeans_plusplus(kernel, n_clusters, weights, rng, -float(value[0]))
+        value, vector = eigh(similar, subset_by_index=(max(0, m - n_clusters), m - 1))
+        keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))
+        if not keep.size:  # no direction in which squares add up: the shifted kernel has some
+            least = float(np.linalg.eigvalsh(similar)[0])
+            return kernel_kmeans_plusplus(kernel, n_clusters, weights, rng, -least)
     carry = scale[:, None] * vector[:, keep] / (value[keep] if normalised else value[keep] ** 0.5)
     blocks = map_blocks(lambda rows: kernel.values(kernel.rows[rows], landmarks) @ carry, n, 1024)
     embedding = np.concatenate(list(blocks)).astype(np.float64)

@@ -23,14 +23,20 @@ from sortal.cluster.descent import (
     checked_weights,
     descend,
 )
-from sortal.cluster.rows import checked_rows, dense_rows, refuse_nonfinite, refuse_overflow, validated
+from sortal.cluster.rows import (
+    checked_rows,
+    dense_rows,
+    noted_rows,
+    refuse_nonfinite,
+    refuse_overflow,
+    validated,
+)
 from sortal.cluster.seeding import seeds
 from sortal.errors import InputError
 from sortal.kernels import (
     map_blocks,
     nearest_labels,
     nearest_labels_sparse,
-    one_blas_thread,
     squared_to_center,
     squared_to_center_sparse,
 )
@@ -184,20 +190,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         rng = check_random_state(self.random_state)
         self._n_init = self._n_starts()
-        with one_blas_thread():
-            descend = self._descent(X, weights)
-            runs = (self._run(X, weights, rng, descend) for _ in range(self._n_init))
-            best = min(runs, key=lambda run: run.inertia)
-        self._keep(best)
+        descend = self._descent(X, weights)
+        runs = (self._run(X, weights, rng, descend) for _ in range(self._n_init))
+        self._keep(min(runs, key=lambda run: run.inertia))
         return self
 
     def _checked_type(self, X: Any) -> Any:
         """X as scikit-learn validates it, its numbers apart: `refuse_nonfinite` names the place."""
-        if type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32):
-            # Nothing to convert and no names of columns: `validate_data` takes 50 microseconds to see it.
-            self.n_features_in_ = X.shape[1]
-            if hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
+        if noted_rows(self, X):
             return X
         return validated(
             self,

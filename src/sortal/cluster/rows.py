@@ -17,6 +17,7 @@ __all__ = [
     "checked_rows",
     "dense_rows",
     "fit_rows",
+    "noted_rows",
     "refuse_nonfinite",
     "refuse_overflow",
     "rows_per_block",
@@ -48,16 +49,23 @@ def validated(estimator: Any, X: Any, **asked: Any) -> Any:
         return validate_data(estimator, X, **asked)
 
 
-def fit_rows(estimator: Any, X: Any, **asked: Any) -> Any:
-    """`validated` for `fit`, save NaN; an array of floats it would hand back as it is costs 2 us and not 65.
+def noted_rows(estimator: Any, X: Any) -> bool:
+    """Whether X is plain rows of float32 or float64, with nothing to convert and no names of columns.
 
-    A fit of 300 rows by DBSCAN takes 100.
+    Then `estimator` knows their number of features, as after `validate_data`, which takes 50 to 200
+    microseconds to see it.
     """
-    if type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float32, np.float64):
-        estimator.n_features_in_ = X.shape[1]
-        vars(estimator).pop("feature_names_in_", None)
-        return X
-    return validated(estimator, X, ensure_all_finite=False, **asked)
+    if not (type(X) is np.ndarray and X.ndim == 2 and X.size and X.dtype in (np.float64, np.float32)):
+        return False
+    estimator.n_features_in_ = X.shape[1]
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    return True
+
+
+def fit_rows(estimator: Any, X: Any, **asked: Any) -> Any:
+    """`validated` for `fit`, save NaN; rows that it would hand back as they are cost 2 us and not 65."""
+    return X if noted_rows(estimator, X) else validated(estimator, X, ensure_all_finite=False, **asked)
 
 
 @contextmanager
