@@ -175,7 +175,7 @@ def checked_symmetric(matrix: np.ndarray, name: str, lowest: float) -> np.ndarra
 def finite_rows(estimator: Any, x: Any, *, reset: bool) -> np.ndarray:
     """`x` by scikit-learn's rules; `InputError` for NaN or infinity, before its width is looked at."""
     if reset and noted_rows(estimator, x):
-        refuse_not_finite("X", x)
+        refuse_nonfinite("X", x)
         return np.asarray(x)
     with text_told(x):
         rows = check_array(
