@@ -53,7 +53,6 @@ def test_signs_through_time():
     assert sign_of_growth([0, -math.inf], 0, relu=True).value == 0
     assert sign_of_growth(falling, 0.7, relu=True).condition == "dead"
     assert sign_of_growth(falling, 0.7, relu=False).condition == "saturated"
-    assert sign_of_growth([0, math.nan], 0, relu=False).condition == "not finite"
 
 
 def test_most_batches_decide_and_the_graver_where_they_tie():
@@ -134,6 +133,13 @@ def test_sequences_of_unequal_length_read_by_their_last_state(cell):
     assert lags.gradient[0, -1] == pytest.approx(float(h.grad[[1, 3], -1].norm()), rel=1e-4)
     found = examine(net, SequenceClassify(), [given])
     assert {layer.name for layer in found.profiles[0].reached} == {"rnn", "head"}
+
+
+def test_the_step_at_which_nan_is_born():
+    net, given = Reads(nn.GRU(2, 4)), batch(9)
+    given["inputs"][3, 1, 0] = math.nan
+    verdict = examine(net, Classify(), [given]).verdicts[1]
+    assert (verdict.condition, verdict.sign.where) == ("not finite", "step 4")
 
 
 def test_nothing_moves():

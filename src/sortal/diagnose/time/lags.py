@@ -39,6 +39,7 @@ class Lags:
     idle: float
     gates: tuple[Gate, ...]
     spectra: Mapping[str, Spectrum]
+    first_bad: int | None  # the first step whose state is NaN or infinite, from 1 on; 0 is the first state
 
 
 def lags_of(net: nn.Module, loss: Callable[[], Tensor]) -> tuple[Lags, ...]:
@@ -88,7 +89,7 @@ class Caught:
         gradient = self.state_gradients(layers)
         return Lags(
             name, cells[0].cell.kind, influence, gradient, max(map(_idle, cells)),
-            gates_of(layers), spectrum(self.layer),
+            gates_of(layers), spectrum(self.layer), _first_bad(cells),
         )  # fmt: skip
 
     def state_gradients(self, layers: list[list[Steps]]) -> np.ndarray:
@@ -170,6 +171,11 @@ def _watch(kept: Caught, out: tuple[object, ...]) -> None:
 def _influence(steps: Steps) -> np.ndarray:
     found = np.stack([chain_norms(steps, item) for item in range(steps.batch)])
     return np.asarray((found - found[:, :1]).mean(0))
+
+
+def _first_bad(cells: list[Steps]) -> int | None:
+    bad = np.flatnonzero(~np.logical_and.reduce([np.isfinite(one.at.states).all((1, 2)) for one in cells]))
+    return int(bad[0]) if len(bad) else None
 
 
 def _idle(steps: Steps) -> float:

@@ -136,8 +136,6 @@ def _of_signals(profile: Profile) -> Sign:
 def sign_of_growth(log_growth: Sequence[float], idle: float, *, relu: bool, lags: str = "lag") -> Sign:
     """What a recurrent layer says: log influence by lag, the first being 0, and the share that is idle."""
     limit = DEAD if relu else SATURATED
-    if any(math.isnan(one) for one in log_growth):
-        return Sign("not finite", "", math.nan, 0, "the states are NaN or infinite")
     if idle > limit:
         return _idle("dead" if relu else "saturated", "its states", idle, limit, 1)
     last = log_growth[-1]

@@ -1,5 +1,6 @@
 """A network looked over on a few batches: its depth, its way through time, and a verdict for each."""
 
+import math
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -64,6 +65,9 @@ def ask(net: nn.Module, task: Task, batch: Batch) -> Tensor:
 
 def _sign(lags: Lags) -> Sign:
     """That of the cell which is worst off."""
+    if lags.first_bad is not None:
+        where = f"step {lags.first_bad}"
+        return Sign("not finite", where, math.inf, 0, f"the states are NaN or infinite from {where} on")
     signs = [sign_of_growth(row.tolist(), lags.idle, relu=lags.kind == "relu") for row in lags.log_influence]
     return max(signs, key=lambda sign: (sign.condition != "healthy", sign.decades))
 

@@ -172,7 +172,7 @@ def _sections(found: Findings, drawn: dict[str, plots.Drawn]) -> list[Section]:
     depth = Section("Through depth", (), (pictures.pop("depth"),), _layers(profile), (drawing(chart),))
     sections = [depth]
     if pictures:
-        sections.append(Section("Through time", (), tuple(pictures.values())))
+        sections.append(Section("Through time", (), tuple(pictures.values()), _gates(found)))
     if found.trials:
         sections.append(Section("Cures, each tried on a copy", table=_trials(found)))
     return sections
@@ -189,6 +189,20 @@ def _layers(profile: Profile) -> Table:
         for one in profile.layers
     )  # fmt: skip
     return Table(columns, rows)
+
+
+def _gates(found: Findings) -> Table | None:
+    """Units that never open stay under .1 for the whole batch, those that never close over .9."""
+    rows = tuple(
+        (f"{lags.name} {gate.name}", str(gate.layer), "back" if gate.reverse else "forth",
+         f"{gate.mean.mean():.2f}", f"{gate.spread.mean():.2f}", str(len(gate.never_open)),
+         str(len(gate.never_closed)), "yes" if gate.keeps else "no")
+        for lags in found.seen.lags[0] for gate in lags.gates
+    )  # fmt: skip
+    columns = (
+        "gate", "layer", "reads", "mean", "spread", "never open", "never closed", "keeps the state"
+    )  # fmt: skip
+    return Table(columns, rows) if rows else None
 
 
 def _trials(found: Findings) -> Table:
