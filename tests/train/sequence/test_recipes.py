@@ -1,12 +1,13 @@
 """Recipes of sequences: frozen, light, and each runs on what stands in for its data."""
 
+import json
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
 
 import pytest
 
-from sortal.errors import InputError
+from sortal.errors import DataError, InputError
 from sortal.train.sequence import recipes
 from sortal.train.sequence.recipes import RECIPES, SequenceRecipe
 from sortal.train.sequence.run import evaluate, open_run, run_sequence
@@ -95,3 +96,16 @@ def test_runs_that_are_none_are_refused(tmp_path):
     run_sequence(recipes.smoke(RECIPES["copying"]()), None, folder=tmp_path, device="cpu")
     with pytest.raises(InputError, match="must be a run of the kind tagging; it is one of memory"):
         open_run(tmp_path, "tagging")
+
+
+def test_a_strangers_sizes_take_no_memory(tmp_path):
+    run_sequence(recipes.smoke(RECIPES["names"]()), None, folder=tmp_path, device="cpu")
+    text = (tmp_path / "sequence.json").read_text()
+    record = json.loads(text)
+    record["options"]["hidden"] = 1_000_000  # 24 TB
+    (tmp_path / "sequence.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="do not fit"):
+        open_run(tmp_path)
+    (tmp_path / "sequence.json").write_text(text)
+    net = open_run(tmp_path).net
+    assert not any(tensor.is_meta for tensor in net.state_dict().values())

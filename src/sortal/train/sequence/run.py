@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import nn
 
@@ -134,9 +135,10 @@ def open_run(run: str | os.PathLike[str], *kinds: str) -> Kept:
         raise DataError(f"{name}: a file of the run cannot be read: {str(e)[:160]}. Train again.") from e
     try:
         recipe = SequenceRecipe.from_json(record["recipe"])
-        net = made(record["network"], record["options"])
+        with torch.device("meta"):  # a stranger's sizes take no memory before the weights fit them
+            net = made(record["network"], record["options"])
         symbols = {name: Vocabulary(tuple(one)) for name, one in record["symbols"].items()}
-        net.load_state_dict(weights)
+        net.load_state_dict(weights, assign=True)
     except (KeyError, TypeError, AttributeError, RuntimeError) as e:
         raise DataError(f"{name}: {KEPT} and the weights do not fit: {str(e)[:160]}. Train again.") from e
     if kinds and recipe.kind not in kinds:
