@@ -11,7 +11,7 @@ from torch import nn
 
 from sortal.diagnose import Profile, Sample, gates, layer_profile, spectrum
 from sortal.diagnose import gradient_plots as plots
-from sortal.diagnose.chart import Chart, chart_figure
+from sortal.diagnose.chart import Chart, drawing
 from sortal.diagnose.time.lags import lags_of
 
 torch.manual_seed(0)
@@ -53,9 +53,9 @@ def test_axes_are_labelled_with_units(name, monkeypatch):
 
 def test_a_chart_tells_each_value_and_leaves_out_what_has_no_place():
     chart = Chart("c<", (("a<b", (1.0, 0.0, 1e-3, math.inf)),), ("w", "x", "y<", "z"), "across", "up")
-    made = chart_figure(chart)
+    made = drawing(chart).inside
     assert made.count("<circle") == 2
     assert "<title>a&lt;b, y&lt;: 0.001</title>" in made
-    assert "nan" not in chart_figure(Chart("none", (("a", (0.0,)),), ("w",), "across", "up"))
-    flat = chart_figure(Chart("flat", (("a", (1.0, 1.0)),), ("w", "x"), "across", "up"))
+    assert "nan" not in drawing(Chart("none", (("a", (0.0,)),), ("w",), "across", "up")).inside
+    flat = drawing(Chart("flat", (("a", (1.0, 1.0)),), ("w", "x"), "across", "up")).inside
     assert flat.count("<circle") == 2

@@ -1,4 +1,6 @@
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -132,3 +134,22 @@ def test_ctrl_c_in_the_callers_own_block_leaves_at_once(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         given.extend(map_blocks(interrupted, 100_000, 1))
     assert len(given) < 1000
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_leaves_no_lock_and_no_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    caller, matrix, threads = threading.main_thread().ident, np.eye(30), threading.active_count()
+
+    def press():
+        time.sleep(pause)
+        signal.pthread_kill(caller, signal.SIGINT)
+
+    for pause in np.random.default_rng(0).uniform(0, 0.01, 200):
+        presser = threading.Thread(target=press)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            presser.start()
+            while True:
+                list(map_blocks(lambda rows: np.linalg.svd(matrix), 400, 1))
+        presser.join()
+    assert threading.active_count() == threads

@@ -41,7 +41,9 @@ class _Crew(Generic[T]):
         self.taken = self.given = 0  # blocks that someone works at; results that the caller has had
         self.done: dict[int, T | BaseException] = {}
         self.over = False
-        self.change = threading.Condition()
+        # A lock of C, taken by itself: Ctrl-C inside Condition's own __enter__ would leave it taken for ever.
+        self.lock = threading.Lock()
+        self.change = threading.Condition(self.lock)
 
     def results(self) -> Iterator[T]:
         helpers = [threading.Thread(target=self._help, daemon=True) for _ in range(self.n_helpers)]
@@ -56,12 +58,13 @@ class _Crew(Generic[T]):
         finally:
             self._dismiss()
             for helper in helpers:
-                helper.join()
+                if helper.is_alive():  # Ctrl-C may have come while one was started: that finds nothing to do
+                    helper.join()
 
     def _result(self, number: int) -> T | BaseException:
         """The result of a block; until it is there, the caller works at others."""
         while True:
-            with self.change:
+            with self.lock:
                 if number in self.done:
                     self.given += 1
                     self.change.notify_all()
@@ -74,7 +77,7 @@ class _Crew(Generic[T]):
 
     def _help(self) -> None:
         while True:
-            with self.change:
+            with self.lock:
                 while (mine := self._take()) is None:
                     if self.taken >= len(self.blocks):
                         return
@@ -98,12 +101,12 @@ class _Crew(Generic[T]):
                 results[number] = self.function(self.blocks[number])
         except kept as trouble:
             results[number] = trouble
-        with self.change:
+        with self.lock:
             self.done |= results
             self.change.notify_all()
 
     def _dismiss(self) -> None:
-        with self.change:
+        with self.lock:
             self.over, self.taken = True, len(self.blocks)
             self.change.notify_all()
 
