@@ -141,12 +141,12 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_and_no_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     caller, matrix, threads = threading.main_thread().ident, np.eye(30), threading.active_count()
 
-    def press():
+    def press(pause):
         time.sleep(pause)
         signal.pthread_kill(caller, signal.SIGINT)
 
     for pause in np.random.default_rng(0).uniform(0, 0.01, 200):
-        presser = threading.Thread(target=press)
+        presser = threading.Thread(target=press, args=[pause])
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012
             presser.start()
             while True:
