@@ -4,17 +4,14 @@ Source: the format's description at the foot of LeCun's page of MNIST: two zero 
 number of dimensions, each dimension as a big-endian 32-bit number, then the data.
 """
 
-import gzip
 import math
 import os
-import zlib
-from pathlib import Path
 
 import numpy as np
 
+from sortal.data.gzipped import read_unzipped
 from sortal.data.shown import shown
-from sortal.data.source import READ_LIMIT
-from sortal.errors import DataError, InputError
+from sortal.errors import DataError
 
 __all__ = ["read_idx"]
 
@@ -23,19 +20,7 @@ _UNSIGNED_BYTES = 8  # the only type that sets of images use
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """The uint8 array in an IDX file, plain or gzipped. `DataError` where it holds something else."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as file:
-            data = file.read(READ_LIMIT + 1)
-    except FileNotFoundError as e:
-        raise InputError(f"{shown(str(path))} must be an IDX file; there is no such file.") from e
-    except (OSError, EOFError, zlib.error) as e:
-        raise DataError(f"{shown(str(path))} must be an IDX file; it cannot be read: {e}.") from e
-    if len(data) > READ_LIMIT:
-        raise DataError(f"{shown(str(path))} must unpack to at most {READ_LIMIT // 2**20} MiB.")
-    return _parse(shown(str(path)), data)
+    return _parse(shown(str(path)), read_unzipped(path, "an IDX file"))
 
 
 def _parse(path: str, data: bytes) -> np.ndarray:
