@@ -113,6 +113,11 @@ def test_gzip():
     assert unpacked(b"abc") == b"abc"
     with pytest.raises(Unreadable, match="the gzip is damaged"):
         unpacked(gzip.compress(b"abc")[:-4])
+    flipped = bytearray(gzip.compress(b"hello world " * 1000))
+    flipped[20] ^= 0xFF
+    flipped[25] ^= 0xFF
+    with pytest.raises(Unreadable, match="the gzip is damaged"):
+        unpacked(bytes(flipped))
 
 
 def test_heads():

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -141,7 +142,7 @@ def unpacked(data: bytes) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             found = file.read(UNPACKED_LIMIT + 1)
-    except (OSError, EOFError, ValueError) as e:
+    except (OSError, EOFError, ValueError, zlib.error) as e:  # zlib's own is none of the others
         raise Unreadable("broken", f"the gzip is damaged: {shown(str(e))}") from e
     if len(found) > UNPACKED_LIMIT:
         raise Unreadable("too large", f"unpacks to more than {UNPACKED_LIMIT >> 20} MiB; split it")
