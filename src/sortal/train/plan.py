@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from sortal.errors import InputError
@@ -61,6 +61,10 @@ class Plan:
             ("patience", "None or a whole number from 1", self.patience is None or _whole(self.patience, 1)),
             ("seed", "a whole number from 0 to 2^32 - 1", _whole(self.seed, 0) and self.seed < 2**32),
         ]
+
+    def within(self, epochs: int) -> "Plan":
+        """The same in another number of epochs, a budget: at most a fifth of them warms up."""
+        return replace(self, epochs=epochs, warmup_epochs=min(self.warmup_epochs, epochs / 5))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"steps_at": list(self.steps_at)}

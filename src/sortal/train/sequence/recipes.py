@@ -202,9 +202,8 @@ def smoke(recipe: SequenceRecipe) -> SequenceRecipe:
 
 
 def within(recipe: SequenceRecipe, epochs: int) -> SequenceRecipe:
-    """The same in another number of epochs, a budget: at most a fifth of them warms up."""
-    warmup = min(recipe.plan.warmup_epochs, epochs / 5)
-    return replace(recipe, plan=replace(recipe.plan, epochs=epochs, warmup_epochs=warmup))
+    """The same with another budget: `Plan.within`."""
+    return replace(recipe, plan=recipe.plan.within(epochs))
 
 
 RECIPES: Mapping[str, Callable[[], SequenceRecipe]] = {
