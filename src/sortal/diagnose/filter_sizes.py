@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sortal.diagnose.study_data import StudyData, errors, mean_and_half_width
 from sortal.errors import InputError
 from sortal.nets.arithmetic import count
+from sortal.nets.first_weights import first_weights
 from sortal.progress import Progress
 from sortal.tasks import Classify
 from sortal.train.batches import ImageBatches
@@ -208,8 +209,7 @@ def _cost(name: str, widths: tuple[int, int], shape: tuple[int, int, int], n_nam
 
 
 def _run(data: StudyData, cost: FilterCost, plan: Plan, batch_size: int, where: Device) -> FilterRun:
-    with torch.random.fork_rng():
-        torch.manual_seed(plan.seed)
+    with first_weights(plan.seed):
         net = FilterNet(data.shape[0], data.n_names, cost.widths, FILTERS[cost.filters])
     at = where.device
     batches = ImageBatches(data.learn, batch_size, data.normalize, seed=plan.seed, device=at)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from sortal.diagnose.linear_dropout import DropoutCheck, check_dropout
 from sortal.diagnose.study_data import StudyData, errors, mean_and_half_width
 from sortal.errors import InputError
+from sortal.nets.first_weights import first_weights
 from sortal.progress import Progress
 from sortal.tasks import Classify
 from sortal.train.batches import ImageBatches
@@ -179,8 +179,7 @@ class DropNet(nn.Sequential):
 def _run(
     data: StudyData, way: str, plan: Plan, batch_size: int, steps: int, seed: int, where: Device
 ) -> GapRun:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with first_weights(seed):
         net = DropNet(data.shape, data.n_names, DROP if way in ("dropout", "both") else 0.0)
     batches = ImageBatches(data.learn, batch_size, data.normalize, seed=seed, device=where.device)
     plan = replace(
