@@ -26,7 +26,7 @@ from sortal.cluster.descent import (
 from sortal.cluster.rows import (
     checked_rows,
     dense_rows,
-    noted_rows,
+    fit_rows,
     refuse_nonfinite,
     refuse_overflow,
     validated,
@@ -181,7 +181,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "KMeans":
         """Find the centers: the best of `n_init` starts. `y` is ignored."""
-        X = self._checked_type(X)
+        X = fit_rows(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], accept_large_sparse=False)
         self._check_parameters(X.shape[0])
         refuse_overflow("X", refuse_nonfinite("X", X))
         X = self._prepared(X)
@@ -194,19 +194,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         runs = (self._run(X, weights, rng, descend) for _ in range(self._n_init))
         self._keep(min(runs, key=lambda run: run.inertia))
         return self
-
-    def _checked_type(self, X: Any) -> Any:
-        """X as scikit-learn validates it, its numbers apart: `refuse_nonfinite` names the place."""
-        if noted_rows(self, X):
-            return X
-        return validated(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            accept_large_sparse=False,
-            ensure_all_finite=False,
-        )
 
     def _run(
         self, X: Any, weights: np.ndarray | None, rng: Any, descend: Callable[..., KMeansResult]

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sortal.cluster.clara import clara, spread_start, too_few_distinct
 from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, finite_rows
 from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, alternate, fasterpam
-from sortal.cluster.rows import checked_rows, noted_rows, validated
+from sortal.cluster.rows import checked_rows, fit_rows
 from sortal.errors import InputError
 from sortal.kernels import build_medoids
 
@@ -146,9 +146,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def fit(self, X: Any, y: Any = None) -> "KMedoids":
         """Find the medoids of the rows of X. `y` is ignored."""
         if isinstance(self.metric, str) and self.metric == "precomputed":
-            if not noted_rows(self, X):
-                X = validated(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
-            X = checked_distances(X)
+            X = checked_distances(fit_rows(self, X, dtype=[np.float64, np.float32]))
         else:
             X = finite_rows(self, X, reset=True)
         self._check_parameters(len(X))
