@@ -119,6 +119,17 @@ def test_many_dense_cells_in_blocks(monkeypatch):
     assert_equal(density_groups(x, 0.0004, 5), want)
 
 
+@pytest.mark.parametrize("room", [2, 40, 2**16])  # numbers of a note: never enough, at times, always
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_leaves_looked_at_ahead(monkeypatch, room, n_threads):
+    x = clumps(9000, 6, seed=8)
+    want = WAYS["products"](x, 0.06, 5)
+    assert len(np.unique(want[0])) > 2
+    monkeypatch.setattr(density, "NOTE", room)
+    monkeypatch.setattr(threads, "n_threads", lambda: n_threads)
+    assert_equal(WAYS["leaves"](x, 0.06, 5), want)
+
+
 def test_memory_layouts_and_read_only():
     x = clumps(300, 6, seed=7)
     for d in (2, 6):

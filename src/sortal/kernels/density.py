@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from itertools import product
+from itertools import product, repeat
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from sortal.kernels.threads import map_blocks
 
 if TYPE_CHECKING:
     from sortal.kernels.density_cells import Lattice
+    from sortal.kernels.density_leaves import Tree
     from sortal.kernels.density_unions import Met
 
     Walk = Callable[[Met], None]
@@ -24,6 +25,9 @@ __all__ = ["cosine_density_groups", "density_groups", "spread_groups"]
 GRID_DIMENSIONS = 3
 LEAF_DIMENSIONS = 64  # boxes of leaves still tell leaves apart
 LEAF = 128  # points
+LEAVES_A_BLOCK = 2
+SHARED_LEVELS = 2  # of the tree: what lies below them is for threads
+NOTE = 2**16  # numbers: where more are near than fit, they meet at once
 FEW_ROWS = 8192  # of one to three dimensions, done in one call
 WORK_A_BLOCK = 2**23  # pairs of points of one cell, .1 s with those of its neighbours: then Ctrl-C is heard
 ROWS_A_BLOCK = 1024
@@ -183,29 +187,71 @@ def _scattered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def _leaves(x: np.ndarray, squared_radius: float) -> tuple[np.ndarray, "Walk"]:
     from sortal.kernels import density_leaves as leaves
+    from sortal.kernels.density_unions import LEARN
 
     n, d = x.shape
-    depth = max(0, int(np.ceil(np.log2(n / LEAF))))
     radius = squared_radius**0.5
-    center = x.mean(axis=0, dtype=np.float64)
-    order = leaves.kd_order(x, depth)
-    points = np.empty((n, d), np.float32)
-    for at in range(0, n, 4096):
-        points[at : at + 4096] = (x[order[at : at + 4096]] - center) / radius
-    tree = leaves.Tree(points, leaves.bounds(points, depth), depth)
+    order, tree = _planted(x, radius)
     # A coordinate errs by its rounding to float32, and by float64's before the center was taken off.
-    error = 2 * d**0.5 * (2.0**-24 * float(np.abs(points).max()) + 2.0**-51 * _largest(x) / radius)
+    largest = float(np.abs(tree.points).max())
+    error = 2 * d**0.5 * (2.0**-24 * largest + 2.0**-51 * _largest(x) / radius)
     relative = (2 * d + 16) * 2.0**-24
     lower = max(0.0, 1 - relative - error) ** 2
     upper = (1 + relative + error) ** 2
     span = leaves.Radius(squared_radius, np.float32(lower), np.float32(upper))
     at_once = max(1, WORK_A_CALL // (LEAF * n * d))
 
+    def join(part: slice, met: "Met", note: np.ndarray) -> None:
+        leaves.join_leaves(x, order, tree, span, part.start, min(part.stop, 1 << tree.depth), met, note)
+
     def walk(met: "Met") -> None:
-        for at in range(0, 1 << depth, at_once):
-            leaves.join_leaves(x, order, tree, span, at, min(at + at_once, 1 << depth), met)
+        """Threads look ahead while points learn; weights are summed in one order, by one thread."""
+        learns = met.turn == LEARN
+        block = min(at_once, LEAVES_A_BLOCK) if learns else at_once
+        _join_in_turn(join, 1 << tree.depth, block, met, ahead=learns)
 
     return order, walk
+
+
+def _planted(x: np.ndarray, radius: float) -> tuple[np.ndarray, "Tree"]:
+    """The rows in kd order, and their tree: threads share what lies below its first levels."""
+    from sortal.kernels import density_leaves as leaves
+
+    n = len(x)
+    depth = max(0, int(np.ceil(np.log2(n / LEAF))))
+    top = min(SHARED_LEVELS, depth)
+    center = x.mean(axis=0, dtype=np.float64)
+    order, values = np.arange(n, dtype=np.int32), np.empty(n, x.dtype)
+    points = np.empty(x.shape, np.float32)
+
+    def below(part: slice) -> None:
+        for node in range(part.start, part.stop):
+            leaves.split(x, order, values, top, node, depth)
+            leaves.scale(x, order, center, radius, (node * n) >> top, ((node + 1) * n) >> top, points)
+
+    leaves.split(x, order, values, 0, 0, top)
+    list(map_blocks(below, 1 << top, 1 if n > FEW_ROWS else 1 << top))
+    return order, leaves.Tree(points, leaves.bounds(points, depth), depth)
+
+
+def _join_in_turn(
+    join: "Callable[[slice, Met, np.ndarray], None]", n_leaves: int, block: int, met: "Met", ahead: bool
+) -> None:
+    """Leaves meet in their order. `ahead`: threads have noted by then who is near, unless too many are."""
+    from sortal.kernels.density_leaves import empty_note, meet_noted
+
+    def look(part: slice) -> np.ndarray | None:
+        note = empty_note(NOTE)
+        join(part, met, note)
+        return note[: note[0]].copy() if note[0] <= len(note) else None
+
+    directly = empty_note(1)
+    notes = map_blocks(look, n_leaves, block) if ahead else repeat(None)
+    for at, note in zip(range(0, n_leaves, block), notes, strict=False):
+        if note is None:
+            join(slice(at, at + block), met, directly)
+        else:
+            meet_noted(note, met)
 
 
 def _largest(x: np.ndarray) -> float:

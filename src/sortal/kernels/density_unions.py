@@ -8,6 +8,7 @@ from sortal.kernels.compiled import compiled
 
 __all__ = [
     "JOIN",
+    "LEARN",
     "REACH",
     "WEIGH",
     "Met",
