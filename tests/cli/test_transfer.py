@@ -7,21 +7,12 @@ import time
 
 import pytest
 
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 from tests.pile.digits import write_digits
 
 from .conftest import start
 
 pytest.importorskip("torch")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
