@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sortal.cli.training import need_nets
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -34,6 +36,7 @@ def arch(
     """
     from sortal.cli.output import print_json
 
+    need_nets("sortal arch")
     made = [one for text in networks for one in _arithmetic(text, _sizes(shape), padding)]
     if as_json:
         print_json({"networks": [_record(name, found) for name, found in made]})
