@@ -118,8 +118,8 @@ def _print_layers(name: str, found: "Arithmetic") -> None:
     print_table(columns, [_row(layer) for layer in found.layers if layer.kind != "Dropout"])
     click.echo(
         f"{name} on {_by(found.input_shape)}: {found.parameters:,} parameters ({found.weights:,} weights, "
-        f"{found.biases:,} biases), {found.macs / 1e9:,.3f} x 10^9 multiply-accumulates, "
-        f"{found.activation_bytes / 2**20:,.1f} MiB of activations an item in float32\n"
+        f"{found.biases:,} biases), {found.macs:,} multiply-accumulates, "
+        f"{found.activation_bytes / 1024:,.0f} KiB of activations an item in float32\n"
     )
 
 
