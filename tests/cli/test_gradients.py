@@ -5,7 +5,7 @@ import json
 import pytest
 
 pytest.importorskip("torch")
-from tests.cli.test_look_and_study import one_thread  # noqa: F401 (a fixture)
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 
 
 def test_a_network_by_name(sortal, tmp_path):

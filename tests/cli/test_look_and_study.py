@@ -4,16 +4,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("torch")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 
 
 @pytest.fixture

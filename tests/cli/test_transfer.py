@@ -7,21 +7,12 @@ import time
 
 import pytest
 
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 from tests.pile.digits import write_digits
 
 from .conftest import start
 
 pytest.importorskip("torch")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +120,9 @@ def test_ctrl_c_leaves_what_is_finished_and_ends_with_130(data, tmp_path):
 
 
 def test_train_says_what_belongs_to_a_network(sortal, data):
-    assert "name it with --net" in sortal(
-        "train", data / "digits.sortal", "--into", "m", "--how", "frozen"
-    ).error(2)
-    asked = ("train", data / "digits.sortal", "--into", "m", "--net", "resnet20")
+    head = ("train", data / "digits.sortal", "--into", "m")
+    for option in (("--how", "frozen"), ("--epochs", "10"), ("--batch-size", "4"), ("--device", "cpu")):
+        assert f"{option[0]} belongs to a network: name it with --net" in sortal(*head, *option).error(2)
+    asked = (*head, "--net", "resnet20")
     assert "give weights" in sortal(*asked, "--how", "fine-tune").error()
     assert "a network must be one of" in sortal(*asked[:-1], "resnet19").error()

@@ -1,13 +1,3 @@
-"""Networks of a few hundred weights: a second thread only waits for the first."""
+"""All tests of networks, on one thread."""
 
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)

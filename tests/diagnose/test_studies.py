@@ -59,6 +59,7 @@ def test_the_verdict_says_what_the_runs_say():
     assert "This is the degradation" in worse.verdict[2]
     assert "keeps it from vanishing" in worse.verdict[3]
     assert "shortcuts take away 100% of it" in worse.verdict[2]
+    assert worse.verdict[2].endswith("One seed does not rule out chance.")
     same = found_degradation(
         depth_run(False, 20, 0.02, (1e-6, 1.0, 1.0)), depth_run(False, 56, 0.01, (1e-6, 1.0, 1.0)),
         depth_run(True, 20, 0.3), depth_run(True, 56, 0.01),
@@ -67,6 +68,16 @@ def test_the_verdict_says_what_the_runs_say():
     assert "does not show the degradation" in same.verdict[2]
     assert same.verdict[1].startswith("Residual networks get better")
     assert "vanishes on its way down" in same.verdict[3]
+
+
+def test_of_networks_that_guess_the_verdict_says_nothing():
+    """Two epochs on 200 images of CIFAR-10 in 10 names were called the degradation of He et al."""
+    found = found_degradation(
+        depth_run(False, 8, 0.855), depth_run(False, 14, 0.91),
+        depth_run(True, 8, 0.865), depth_run(True, 14, 0.885),
+    )  # fmt: skip
+    assert not found.degrades
+    assert "nothing can be said of depth" in found.verdict[2]
 
 
 @pytest.mark.parametrize("depths", [(20,), (20, 21), (2, 20)])
@@ -166,7 +177,8 @@ def test_files_of_a_study(studies, tmp_path):
         )  # asks nothing, runs nothing
         assert "default-src 'none'" in page
         assert all(sentence.split("'")[0][:40] in page for sentence in study.verdict)
-        assert "inf" not in page.replace("information", "")
+        words = re.sub(r"data:[^\"]*", "", page)  # a picture in base64 may hold any three letters
+        assert "inf" not in words.replace("information", "")
         for picture in folder.glob("*.png"):
             assert Image.open(picture).width > 300
         rows = list(csv.DictReader((folder / "runs.csv").open()))

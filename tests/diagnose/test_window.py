@@ -1,7 +1,6 @@
 """The study of windows: what it measures, and its verdict."""
 
 import pytest
-import torch
 
 from sortal import nets
 from sortal.diagnose.window import FARTHEST, reach, window_study
@@ -23,12 +22,7 @@ def test_a_state_reaches_on():
 
 @pytest.mark.slow
 def test_a_study_says_what_was_found():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        found = window_study(text()[:8_000], "a text", windows=(1, 4), epochs=1, seeds=2)
-    finally:
-        torch.set_num_threads(before)
+    found = window_study(text()[:8_000], "a text", windows=(1, 4), epochs=1, seeds=2)
     assert found.networks == ["window 1", "window 4", "RNN", "GRU"]
     one, four = found.of("window 1")[0], found.of("window 4")[0]
     assert four.first_weights - one.first_weights == 3 * found.n_symbols * 128  # a table a position

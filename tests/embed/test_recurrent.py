@@ -11,17 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from sortal import nets
 from sortal.embed import recurrent
 from sortal.errors import DataError, InputError
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 
 KINDS = [nets.RNN, nets.GRU, nets.LSTM]
 SHAPES = [(1, 1, 1, False), (5, 7, 2, True), (7, 3, 3, False), (4, 6, 1, True)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def by_onnxruntime(content, given):

@@ -166,7 +166,7 @@ def test_a_head_of_another_size_only_when_asked(tmp_path):
             {"conv1.weight": torch.zeros(16, 3, 3, 3, dtype=torch.int8)},
             "must be torch.float32; it is torch.int8",
         ),
-        ({"conv1.weight": torch.zeros(1).expand(16, 3, 10**6, 10**6)}, r"it has \(16, 3, 1000000,"),
+        ({"conv1.weight": torch.zeros(1).expand(16, 3, 10**6, 10**6)}, "claims more numbers than the file"),
         ({"epoch": 3}, "'epoch' is no such"),
         ({"bn1.weight": torch.zeros(16).to_sparse()}, "'bn1.weight' is no such"),
     ],
@@ -285,8 +285,9 @@ def test_what_is_no_file_of_weights(tmp_path, content):
     with pytest.raises(DataError) as caught:
         weights.load(nets.resnet20(seed=0), path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="holds list"):
-        weights.load(nets.resnet20(seed=0), saved(path, [torch.zeros(2)]))
+    for held, what in (([torch.zeros(2)], "a list"), (torch.zeros(3), "a Tensor"), ({}, "none")):
+        with pytest.raises(DataError, match=f"holds {what}"):
+            weights.load(nets.resnet20(seed=0), saved(path, held))
 
 
 def test_neither_file_nor_name(tmp_path):

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 import sortal
 from sortal.errors import DataError, InputError
 from sortal.progress import Progress
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 
 from .digits import write_digits
 
@@ -32,16 +33,6 @@ class Told(Progress):
 
     def say(self, line):
         self.lines.append(line)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

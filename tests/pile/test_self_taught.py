@@ -22,6 +22,7 @@ from sortal.embed import Hog, Preprocess
 from sortal.errors import DataError, InputError, MissingExtra, StoreError
 from sortal.train import self_taught
 from sortal.train.loop import train
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 
 from .digits import write_digits
 from .test_journey import Told
@@ -34,6 +35,7 @@ import sortal, torch
 from sortal.progress import Progress
 from sortal.train import self_taught
 from sortal.train.loop import train
+from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 torch.set_num_threads(1)
 self_taught.STEPS = 1
 train.__kwdefaults__["checkpoint_s"] = 0
@@ -51,28 +53,17 @@ sortal.organize(sys.argv[1], encoder="self", k=10, progress=Killer())
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    """20 steps on one thread."""
-    import torch
-
+    """20 steps."""
     monkeypatch.setattr(self_taught, "STEPS", 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
     """A folder of digits and its pile, taught by 20 steps."""
-    import torch
-
     root = tmp_path_factory.mktemp("taught")
-    before, steps = torch.get_num_threads(), self_taught.STEPS
-    torch.set_num_threads(1)
-    self_taught.STEPS = 1
-    sortal.organize(write_digits(root / "digits", 0, N), encoder="self", k=10).close()
-    self_taught.STEPS = steps
-    torch.set_num_threads(before)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(self_taught, "STEPS", 1)
+        sortal.organize(write_digits(root / "digits", 0, N), encoder="self", k=10).close()
     return root
 
 

@@ -136,9 +136,9 @@ def test_a_killed_run_ends_as_one_that_was_not(body, found, tmp_path, monkeypatc
 
 def test_another_runs_folder_is_refused(body, found):
     _, folder = found
-    with pytest.raises(InputError, match="a run of other images; choose another folder"):
+    with pytest.raises(InputError, match=r"other settings \(images.learn: \[.*\); choose another folder"):
         run(body, folder, images=stripes(60, 1))
-    with pytest.raises(InputError, match="a run of other weights"):
+    with pytest.raises(InputError, match=r"other settings \(weights: "):
         run(net(5), folder)
     cell = next((folder / "cells").iterdir())
     whole = cell.read_bytes()

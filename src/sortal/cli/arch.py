@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sortal.cli.training import need_nets
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -34,6 +36,7 @@ def arch(
     """
     from sortal.cli.output import print_json
 
+    need_nets("sortal arch")
     made = [one for text in networks for one in _arithmetic(text, _sizes(shape), padding)]
     if as_json:
         print_json({"networks": [_record(name, found) for name, found in made]})
@@ -115,8 +118,8 @@ def _print_layers(name: str, found: "Arithmetic") -> None:
     print_table(columns, [_row(layer) for layer in found.layers if layer.kind != "Dropout"])
     click.echo(
         f"{name} on {_by(found.input_shape)}: {found.parameters:,} parameters ({found.weights:,} weights, "
-        f"{found.biases:,} biases), {found.macs / 1e9:,.3f} x 10^9 multiply-accumulates, "
-        f"{found.activation_bytes / 2**20:,.1f} MiB of activations an item in float32\n"
+        f"{found.biases:,} biases), {found.macs:,} multiply-accumulates, "
+        f"{found.activation_bytes / 1024:,.0f} KiB of activations an item in float32\n"
     )
 
 

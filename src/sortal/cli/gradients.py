@@ -2,6 +2,8 @@
 
 import click
 
+from sortal.cli.training import need_nets
+
 
 @click.command()
 @click.argument("subject")
@@ -27,14 +29,10 @@ def gradients(
     """
     from sortal.cli.output import print_json, print_table, progress
 
-    try:
-        from sortal.diagnose.study_folder import made_folder
-        from sortal.diagnose.verdict.findings import findings, findings_record, write_findings
-        from sortal.diagnose.verdict.opened import opened
-    except ImportError as e:
-        from sortal.errors import MissingExtra
-
-        raise MissingExtra("sortal gradients", "nets") from e
+    need_nets("sortal gradients")
+    from sortal.diagnose.study_folder import made_folder
+    from sortal.diagnose.verdict.findings import findings, findings_record, write_findings
+    from sortal.diagnose.verdict.opened import opened
 
     made_folder(into)
     with progress() as shown:

@@ -2,6 +2,8 @@
 
 import click
 
+from sortal.cli.training import need_nets
+
 
 @click.command()
 @click.argument("network")
@@ -30,14 +32,10 @@ def look(
     """
     from sortal.cli.output import print_json, progress
 
-    try:
-        from sortal.diagnose.look_page import look as look_at
-        from sortal.diagnose.look_page import write_look
-        from sortal.diagnose.subject import subject
-    except ImportError as e:
-        from sortal.errors import MissingExtra
-
-        raise MissingExtra("sortal look", "nets") from e
+    need_nets("sortal look")
+    from sortal.diagnose.look_page import look as look_at
+    from sortal.diagnose.look_page import write_look
+    from sortal.diagnose.subject import subject
 
     with progress() as shown:
         found = look_at(subject(network, image, weights, progress=shown), classes=classes, layer=layer)

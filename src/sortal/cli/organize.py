@@ -95,8 +95,8 @@ def organize(  # noqa: PLR0917 - one parameter an option
                 names_from=names_from, kind=kind, read=None if read is None else _pairs(read, "--read"),
                 progress=shower,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        raise click.Abort(STOPPED) from None
+    except KeyboardInterrupt as e:  # a training says after which step
+        raise click.Abort(str(e) or STOPPED) from None
     with pile:
         if as_json:
             print_json(summary_shape(pile))

@@ -2,6 +2,8 @@
 
 import click
 
+from sortal.cli.training import DEVICE, EPOCHS, INTO, SEED, SMOKE, need_nets
+
 NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of sortal.train.recipes
 
 
@@ -10,11 +12,11 @@ NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of so
 @click.option(
     "--data", type=click.Path(), help="The folder that holds the data.  [default for --smoke: digits]"
 )
-@click.option("--smoke", is_flag=True, help="Seconds on few images: shows that it runs, reaches no goal.")
-@click.option("--epochs", type=click.IntRange(1), help="Another number of epochs, as a time budget.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same weights on CPU.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--into", type=click.Path(), help="A folder for curve, checkpoints and weights; goes on there.")
+@SMOKE
+@EPOCHS
+@SEED
+@DEVICE
+@INTO
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def recipe(
     name: str,
@@ -49,12 +51,8 @@ def recipe(
     asked = replace(asked, plan=plan)
     if data is None and not smoke:
         raise click.UsageError("--data is needed: the folder that holds the data; or try --smoke.")
-    try:
-        from sortal.train.run_recipe import run_recipe
-    except ImportError as e:
-        from sortal.errors import MissingExtra
-
-        raise MissingExtra("sortal recipe", "nets") from e
+    need_nets("sortal recipe")
+    from sortal.train.run_recipe import run_recipe
 
     with progress() as shown:
         found = run_recipe(

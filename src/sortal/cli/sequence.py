@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sortal.cli.training import DEVICE, EPOCHS, INTO, SEED, SMOKE, need_nets
+
 if TYPE_CHECKING:
     from sortal.train.sequence.run import SequenceOutcome
 
@@ -29,12 +31,12 @@ def sequence() -> None:
 @sequence.command()
 @click.argument("name", type=click.Choice(NAMES), metavar="NAME")
 @click.option("--data", type=click.Path(), help="The folder that holds the data.  [not needed for --smoke]")
-@click.option("--smoke", is_flag=True, help="Seconds on little: shows that it runs, reaches no goal.")
-@click.option("--epochs", type=click.IntRange(1), help="Another number of epochs, as a time budget.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same weights on CPU.")
+@SMOKE
+@EPOCHS
+@SEED
 @click.option("--leave-out", metavar="SPEAKER", help="For fsdd: test on all clips of one speaker.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--into", type=click.Path(), help="A folder for curve, checkpoints and weights; goes on there.")
+@DEVICE
+@INTO
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def train(
     name: str, data: str | None, smoke: bool, epochs: int | None, seed: int, leave_out: str | None,
@@ -63,7 +65,7 @@ def train(
     plan = replace(asked.plan, seed=seed)
     if data is None and not smoke and asked.kind != "memory":
         raise click.UsageError("--data is needed: the folder that holds the data; or try --smoke.")
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.train.sequence.run import run_sequence
 
     with progress() as shown:
@@ -82,13 +84,13 @@ def train(
 @sequence.command()
 @click.argument("run", type=click.Path())
 @click.option("--data", type=click.Path(), help="The folder that holds the data.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(run: str, data: str | None, device: str, as_json: bool) -> None:
     """Judge a finished run by its test set again."""
     from sortal.cli.output import print_json
 
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.train.sequence.run import evaluate as evaluated
 
     found = evaluated(run, data, device)
@@ -110,7 +112,7 @@ def evaluate(run: str, data: str | None, device: str, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
 def sample(run: str, start: str, length: int, temperature: float, top_k: int | None, seed: int) -> None:
     """Let a run of shakespeare write on."""
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.train.sequence.characters import sampled
     from sortal.train.sequence.run import open_run
 
@@ -128,7 +130,7 @@ def tag(run: str, sentences: tuple[str, ...]) -> None:
     \b
     sortal sequence tag runs/pos "The old man the boats ."
     """
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.train.sequence.run import open_run
     from sortal.train.sequence.tagging import tagged
 
@@ -150,7 +152,7 @@ def translate(run: str, commands: tuple[str, ...], beam: int) -> None:
     \b
     sortal sequence translate runs/scan "jump twice and turn left"
     """
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.train.sequence.commands import translated
     from sortal.train.sequence.run import open_run
 
@@ -168,7 +170,7 @@ def translate(run: str, commands: tuple[str, ...], beam: int) -> None:
 @click.option("--beam", type=click.IntRange(1), default=4, show_default=True, help="1 writes greedily.")
 def caption(run: str, images: tuple[str, ...], beam: int) -> None:
     """Say what is on images, by a run of captions."""
-    _need_nets()
+    need_nets("sortal sequence")
     from sortal.data import shown
     from sortal.train.sequence.captioning import caption_files
     from sortal.train.sequence.run import open_run
@@ -202,12 +204,3 @@ def print_outcome(found: "SequenceOutcome") -> None:
 
 def _figure(name: str, value: float) -> str:
     return f"{value:.4g}" if "loss" in name or "bits" in name or "bleu" in name else f"{value:.2%}"
-
-
-def _need_nets() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as e:
-        from sortal.errors import MissingExtra
-
-        raise MissingExtra("sortal sequence", "nets") from e

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sortal.cli.training import DEVICE, need_nets
+
 if TYPE_CHECKING:
     from sortal.diagnose.study_folder import Study
     from sortal.progress import Progress
@@ -31,7 +33,7 @@ SMOKE: dict[str, dict[str, Any]] = {
 @click.option("--epochs", type=click.IntRange(1), help="Another number of epochs.")
 @click.option("--depths", metavar="20,56", help="Layers of the networks; for degradation.")
 @click.option("--seeds", type=click.IntRange(1), help="Trainings of each kind; more make the verdict surer.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@DEVICE
 @click.option("--into", type=click.Path(), help="Folder of the page.  [default: study-NAME]")
 @click.option("--smoke", is_flag=True, help="Seconds: shows that it runs, its verdict means nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the study as JSON.")
@@ -58,12 +60,9 @@ def study(
     asked = (SMOKE[name] if smoke else {}) | {key: value for key, value in given.items() if value is not None}
     if "depths" in asked and name != "degradation":
         raise click.UsageError("--depths belongs to degradation.")
-    try:
-        from sortal.diagnose.study_folder import made_folder, study_record, write_study
-    except ImportError as e:
-        from sortal.errors import MissingExtra
+    need_nets("sortal study")
+    from sortal.diagnose.study_folder import made_folder, study_record, write_study
 
-        raise MissingExtra("sortal study", "nets") from e
     folder = made_folder(into or f"study-{name}")
     with progress() as shown:
         found = _run(name, data, asked, device, shown)

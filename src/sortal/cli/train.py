@@ -1,6 +1,13 @@
 """sortal train"""
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from sortal.cli.training import BATCH_SIZE, DEVICE, KIND, PEAK_LR, need_nets
+
+if TYPE_CHECKING:
+    from sortal.train import Head
 
 
 @click.command()
@@ -14,31 +21,12 @@ import click
     help="Which parts learn; auto tries and takes the best.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Of a network.")
-@click.option(
-    "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
-    help="Glyphs are never mirrored.",
-)  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
-@click.option(
-    "--peak-lr", type=click.FloatRange(0, min_open=True),
-    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
-)  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@KIND
+@BATCH_SIZE
+@PEAK_LR
+@DEVICE
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train(
-    pile: str,
-    into: str,
-    seed: int,
-    net: str | None,
-    weights: str | None,
-    how: str,
-    epochs: int,
-    kind: str,
-    batch_size: int,
-    peak_lr: float | None,
-    device: str,
-    as_json: bool,
-) -> None:
+def train(pile: str, into: str, seed: int, net: str | None, as_json: bool, **of_network: Any) -> None:
     """Train a classifier from the named items, and test it.
 
     Without --net a linear head on the pile's own vectors. With it a network learns from the images: only a
@@ -55,24 +43,38 @@ def train(
     import sortal
     from sortal.cli.output import print_json, progress
     from sortal.cli.shapes import model_shape
-    from sortal.data import shown
-    from sortal.errors import MissingExtra
 
     start = None
-    if net is None and (weights is not None or how != "auto"):
-        raise click.UsageError("--how and --weights belong to a network: name it with --net.")
-    if net is not None:
-        try:
-            from sortal.learning import Start
-        except ImportError as e:
-            raise MissingExtra("sortal train --net", "nets") from e
-        start = Start(net, weights, how, epochs, kind, device, batch_size, peak_lr)
+    if net is None:
+        _refuse_given(of_network)
+    else:
+        need_nets("sortal train --net")
+        from sortal.learning import Start
+
+        start = Start(net, **of_network)
     with sortal.open(pile) as opened, progress() as shower:
         head = opened.train(into, seed=seed, start=start, progress=shower)
         by_group = opened.n_named_by_group
     if as_json:
         print_json(model_shape(head, into, by_group))
-        return
+    else:
+        _print(head, by_group)
+        click.echo(f"model: {into} (read {into}/CARD.md)")
+
+
+def _refuse_given(of_network: dict[str, Any]) -> None:
+    """What only a network takes does nothing to a head: whoever gives it expects another training."""
+    given = click.get_current_context().get_parameter_source
+    for name in of_network:
+        if given(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} belongs to a network: name it with --net, or leave it out."
+            )
+
+
+def _print(head: "Head", by_group: int) -> None:
+    from sortal.data import shown
+
     report = head.report
     if by_group:
         click.echo(
@@ -95,4 +97,3 @@ def train(
         f"like nothing shown: said of {report.novelty.known:.1%} of the held-out items, wrongly; of "
         f"{report.novelty.left_out:.0%} of the items of a name that was left out, rightly"
     )
-    click.echo(f"model: {into} (read {into}/CARD.md)")

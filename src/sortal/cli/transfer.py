@@ -1,8 +1,10 @@
 """sortal transfer"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from sortal.cli.training import BATCH_SIZE, DEVICE, KIND, PEAK_LR, need_nets
 
 if TYPE_CHECKING:
     from sortal.train.transfer_report import Transfer
@@ -25,36 +27,15 @@ STOPPED = "stopped; finished trainings are kept, the same command goes on from t
 )  # fmt: skip
 @click.option("--own-data", type=click.Path(), help="Named images of what the network was trained on.")
 @click.option("--size", type=click.IntRange(1), help="Edge of the images.  [default: the network's own]")
-@click.option(
-    "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
-    help="Glyphs are never mirrored.",
-)  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
-@click.option(
-    "--peak-lr", type=click.FloatRange(0, min_open=True),
-    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
-)  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@KIND
+@BATCH_SIZE
+@PEAK_LR
+@DEVICE
 @click.option("--into", type=click.Path(), help="Where it is kept and goes on.  [default: NAME.transfer]")
 @click.option("--html", type=click.Path(), help="Write a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def transfer(  # noqa: PLR0917 (one argument an option)
-    data: str,
-    net: str,
-    weights: str,
-    epochs: int,
-    per_class: str,
-    seeds: int,
-    held_out: float,
-    own_data: str | None,
-    size: int | None,
-    kind: str,
-    batch_size: int,
-    peak_lr: float | None,
-    device: str,
-    into: str | None,
-    html: str | None,
-    as_json: bool,
+def transfer(
+    data: str, net: str, weights: str, per_class: str, html: str | None, as_json: bool, **asked: Any
 ) -> None:
     """Find out what a network that learned elsewhere is worth on your images.
 
@@ -69,22 +50,16 @@ def transfer(  # noqa: PLR0917 (one argument an option)
     sortal transfer photos.sortal --net resnet18 --weights resnet18 --epochs 5 --per-class 10,50,all
     """
     from sortal.cli.output import print_json, progress
-    from sortal.errors import MissingExtra
     from sortal.whole import checked_target, write_whole
 
     sizes = _sizes(per_class)
     target = checked_target(html) if html else None
-    try:
-        from sortal.transfers import transfer_from
-    except ImportError as e:
-        raise MissingExtra("sortal transfer", "nets") from e
+    need_nets("sortal transfer")
+    from sortal.transfers import transfer_from
+
     try:
         with progress() as shown:
-            found = transfer_from(
-                data, net, weights, epochs=epochs, per_class=sizes, seeds=seeds, held_out=held_out,
-                own_data=own_data, size=size, kind=kind, batch_size=batch_size, peak_lr=peak_lr,
-                device=device, into=into, progress=shown,
-            )  # fmt: skip
+            found = transfer_from(data, net, weights, per_class=sizes, progress=shown, **asked)
     except KeyboardInterrupt as e:
         raise click.Abort(str(e) or STOPPED) from None
     if target:

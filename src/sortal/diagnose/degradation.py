@@ -73,8 +73,18 @@ class Degradation:
 
     @property
     def degrades(self) -> bool:
-        """Plain networks get worse with depth, and residual ones by less than half as much."""
-        return self.change(False) > self.noise(False) and self.change(True) < self.change(False) / 2
+        """Plain networks get worse with depth, and residual ones by less than half as much.
+
+        Nothing can be said of networks that have not learned most of their images: guesses differ too.
+        """
+        worse = self.change(False) > self.noise(False) and self.change(True) < self.change(False) / 2
+        return worse and self.learned
+
+    @property
+    def learned(self) -> bool:
+        """Whether networks of the least depth got most of their training images right."""
+        least = min(run.depth for run in self.runs)
+        return max(self.error(residual, least) for residual in (False, True)) < 0.5
 
     def noise(self, residual: bool) -> float:
         """Two standard errors of the change over the images, at least one image."""
@@ -84,17 +94,32 @@ class Degradation:
     @property
     def verdict(self) -> tuple[str, ...]:
         depths = sorted({run.depth for run in self.runs})
-        spared = 1 - max(self.change(True), 0) / self.change(False) if self.degrades else 0
         return (
             self._of_kind(False, depths),
             self._of_kind(True, depths),
+            self._of_degradation(),
+            self._of_gradients(depths[-1]),
+        )
+
+    def _of_degradation(self) -> str:
+        if not self.learned:
+            return (
+                "Even the shallowest networks are wrong on most of their images, so nothing can be said of "
+                "depth: give them more epochs or more images."
+            )
+        if not self.degrades:
+            return (
+                "This run does not show the degradation of He et al. 2015: give it more epochs, more images "
+                "or other depths."
+            )
+        spared = 1 - max(self.change(True), 0) / self.change(False)
+        one_seed = len({run.seed for run in self.runs}) < 2
+        return (
             "This is the degradation of He et al. 2015: it is the error on the training images, so it is no "
             f"overfitting; shortcuts take away {spared:.0%} of it. The deeper plain network could copy the "
             "shallower one, but descent does not find that."
-            if self.degrades
-            else "This run does not show the degradation of He et al. 2015: give it more epochs, more "
-            "images or other depths.",
-            self._of_gradients(depths[-1]),
+            + " One seed does not rule out chance."
+            * one_seed
         )
 
     def _of_kind(self, residual: bool, depths: Sequence[int]) -> str:

@@ -47,7 +47,7 @@ def errors_by_epoch(study: Degradation) -> bytes:
         axes.set(title="residual" if residual else "plain", xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)
-    panels[0].set_ylim(bottom=0)  # of both, and only now: a limit ends the growth with what is drawn
+    _from_zero(panels[0])  # of both
     panels[0].set_ylabel("training error, %")
     return _png(figure)
 
@@ -59,7 +59,8 @@ def errors_by_depth(study: Degradation) -> bytes:
     for residual, color in ((False, PLAIN), (True, RESIDUAL)):
         wrong = [100 * study.error(residual, depth) for depth in depths]
         axes.plot(depths, wrong, color=color, marker="o", label="residual" if residual else "plain")
-    axes.set(xlabel="layers", ylabel="training error, %", xticks=depths, ylim=(0, None))
+    axes.set(xlabel="layers", ylabel="training error, %", xticks=depths)
+    _from_zero(axes)
     axes.legend(frameon=False)
     return _png(figure)
 
@@ -117,7 +118,8 @@ def errors_by_filters(study: FilterSizes) -> bytes:
             dots = [100 * getattr(run, what) for run in study.runs if run.filters == name]
             axes.plot([x] * len(dots), dots, "o", color="#1f1e1b", markersize=3)
     axes.set_xticks(range(len(names)), names)
-    axes.set(ylabel="wrong, %", ylim=(0, None))
+    axes.set_ylabel("wrong, %")
+    _from_zero(axes)
     axes.legend(frameon=False)
     return _png(figure)
 
@@ -138,6 +140,11 @@ def bits_by_parameters(study: WindowStudy) -> bytes:
     axes.set(xlabel="parameters", ylabel="bits a symbol", xscale="log")
     axes.legend(frameon=False)
     return _png(figure)
+
+
+def _from_zero(axes: Any) -> None:
+    """Once all is drawn, as a limit ends the growth with it; room above, or markers at the top are cut."""
+    axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
 
 
 def _figure(rows: int, columns: int, **shared: Any) -> tuple[Any, Any]:

@@ -101,8 +101,8 @@ def _unwrapped(found: Any, path: Path) -> Mapping[str, Any]:
             break
     if not isinstance(found, Mapping) or not found:
         raise DataError(
-            f"{path}: weights must be tensors by name; this file holds {type(found).__name__}"
-            f"{'' if found else ', empty'}."
+            f"{path}: weights must be tensors by name; this file holds "
+            f"{'none' if isinstance(found, Mapping) else f'a {type(found).__name__}'}."
         )
     return found
 
@@ -112,6 +112,8 @@ def _bare(found: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.layout != torch.strided:
             raise DataError(f"{path}: weights must be dense tensors by name; {str(name)[:60]!r} is no such.")
+        if value.nbytes > value.untyped_storage().nbytes():  # one number said to be a billion
+            raise DataError(f"{path}: {name[:60]!r} claims more numbers than the file holds.")
     while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in found)), ""):
         found = {name.removeprefix(prefix): value for name, value in found.items()}
     return dict(found)

@@ -19,7 +19,7 @@ from sortal.errors import DataError, InputError, StoreError
 from sortal.train.curve import Epoch, curve_csv, curve_page
 from sortal.whole import write_whole
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "difference"]
 
 
 class RunFolder:
@@ -39,7 +39,7 @@ class RunFolder:
         if stands is None:
             made = {"device": device, "torch": version("torch"), "sortal": version("sortal")}
             self._write("plan.json", json.dumps({**asked, "made_with": made}, indent=1) + "\n")
-        elif differs := _difference(stands, asked):
+        elif differs := difference(stands, asked):
             raise InputError(
                 f"folder {self.path} holds a run with other settings ({differs}); choose another folder, or "
                 "remove this one."
@@ -79,13 +79,13 @@ class RunFolder:
         write_whole(self.path / name, text.encode())
 
 
-def _difference(stands: Mapping[str, Any], asked: Mapping[str, Any], where: str = "") -> str | None:
+def difference(stands: Mapping[str, Any], asked: Mapping[str, Any], where: str = "") -> str | None:
     """The first setting that is not the same, as `plan.epochs: 3, now 5`."""
     for name, value in asked.items():
         before = stands.get(name)
         if before == value:
             continue
         if isinstance(before, dict) and isinstance(value, dict):
-            return _difference(before, value, f"{where}{name}.") or f"{where}{name}"
+            return difference(before, value, f"{where}{name}.") or f"{where}{name}"
         return f"{where}{name}: {str(before)[:60]}, now {str(value)[:60]}"
     return None

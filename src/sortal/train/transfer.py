@@ -27,6 +27,7 @@ from sortal.train.cost import Cost, Meter
 from sortal.train.device import Device, choose_device
 from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.loop import Trained
+from sortal.train.run_folder import difference
 from sortal.train.split import draw_per_name, held_out_mask
 from sortal.train.transfer_report import Cell, OwnData, Transfer, summed_up
 from sortal.train.ways import (
@@ -122,7 +123,7 @@ class _Run:
         """All that decides what a cell holds, beside its way, size and seed."""
         sets = {"learn": self.learn, "test": self.test}
         return {
-            "course": self.course.as_json(),
+            "course": asdict(self.course),
             "names": list(self.learn.names),
             "images": {
                 name: [len(one), *map(_crc32, (one.pixels, one.labels))] for name, one in sets.items()
@@ -218,11 +219,10 @@ class _Kept:
         asked = json.loads(json.dumps(settings))
         if stands is None:
             write_whole(file, (json.dumps(asked, indent=1) + "\n").encode())
-        elif stands != asked:
-            differ = [key for key in asked if not isinstance(stands, dict) or stands.get(key) != asked[key]]
+        elif differs := difference(stands if isinstance(stands, dict) else {}, asked):
             raise InputError(
-                f"{self.path} holds a run of other {', '.join(differ) or 'settings'}; choose another folder, "
-                "or remove this one."
+                f"{self.path} holds a run with other settings ({differs}); choose another folder, or remove "
+                "this one."
             )
 
     def own_data(self, own: LabelledImages, make: Callable[[LabelledImages], OwnData]) -> OwnData:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,10 +49,6 @@ class Course:
     augment: Augment = Augment()  # noqa: RUF009 (frozen)
     batch_size: int = 32
     peak_lr: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What was asked for: folders of runs that began before a setting was there go on."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
 
     def fine_tuning(self, seed: int) -> Plan:
         """The head goes first, on frozen vectors; then all, the body by steps a third as long.
