@@ -2,26 +2,29 @@
 
 import click
 
+RECURRENT = ("gru", "lstm", "rnn")  # those of sortal.sequence_learning
+
 
 @click.command()
 @click.argument("pile", type=click.Path())
 @click.option("--into", type=click.Path(), required=True, help="The model folder.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same split and weights.")
-@click.option("--net", help="Train a network of sortal.nets, such as resnet20, on the images.")
+@click.option("--net", help="Train a network, such as resnet20, on images; gru, lstm, rnn on other kinds.")
 @click.option("--weights", help="What it learned elsewhere: a file, a published name, a model folder.")
 @click.option(
     "--how", type=click.Choice(["auto", "frozen", "fine-tune", "scratch"]), default="auto", show_default=True,
     help="Which parts learn; auto tries and takes the best.",
 )  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Of a network.")
+@click.option("--epochs", type=click.IntRange(1), help="Of a network.  [default: 10; of gru, lstm, rnn 40]")
 @click.option(
     "--kind", type=click.Choice(["auto", "photographs", "glyphs"]), default="auto", show_default=True,
     help="Glyphs are never mirrored.",
 )  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Items a step.")
 @click.option(
     "--peak-lr", type=click.FloatRange(0, min_open=True),
-    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
+    help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm; "
+    "0.003 of gru, lstm, rnn]",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -32,7 +35,7 @@ def train(
     net: str | None,
     weights: str | None,
     how: str,
-    epochs: int,
+    epochs: int | None,
     kind: str,
     batch_size: int,
     peak_lr: float | None,
@@ -42,8 +45,9 @@ def train(
     """Train a classifier from the named items, and test it.
 
     Without --net a linear head on the pile's own vectors. With it a network learns from the images: only a
-    new head (frozen), all of it from --weights on (fine-tune) or from nothing (scratch). Its own vectors then
-    group a pile: sortal organize photos.sortal --encoder thumbs.model.
+    new head (frozen), all of it from --weights on (fine-tune) or from nothing (scratch). From sounds, series
+    and texts a recurrent network learns from nothing, and stands beside the linear head: take the better one.
+    A network's own vectors then group a pile: sortal organize photos.sortal --encoder thumbs.model.
 
     A fifth of the named items is held out and only tested. The score counts their names as right: it is as
     good as the names are.
@@ -51,12 +55,14 @@ def train(
     \b
     sortal train photos.sortal --into thumbs.model
     sortal train photos.sortal --into thumbs.model --net resnet20 --weights resnet20.th --how fine-tune
+    sortal train words.sortal --into words.model --net gru
     """
     import sortal
     from sortal.cli.output import print_json, progress
     from sortal.cli.shapes import model_shape
     from sortal.data import shown
     from sortal.errors import MissingExtra
+    from sortal.train import load_model
 
     start = None
     if net is None and (weights is not None or how != "auto"):
@@ -66,12 +72,14 @@ def train(
             from sortal.learning import Start
         except ImportError as e:
             raise MissingExtra("sortal train --net", "nets") from e
+        epochs = epochs or (40 if net in RECURRENT else 10)
         start = Start(net, weights, how, epochs, kind, device, batch_size, peak_lr)
     with sortal.open(pile) as opened, progress() as shower:
         head = opened.train(into, seed=seed, start=start, progress=shower)
         by_group = opened.n_named_by_group
+    compared = load_model(into).beside
     if as_json:
-        print_json(model_shape(head, into, by_group))
+        print_json(model_shape(head, into, by_group, compared))
         return
     report = head.report
     if by_group:
@@ -95,4 +103,6 @@ def train(
         f"like nothing shown: said of {report.novelty.known:.1%} of the held-out items, wrongly; of "
         f"{report.novelty.left_out:.0%} of the items of a name that was left out, rightly"
     )
+    if compared is not None:
+        click.echo(shown(str(compared)))
     click.echo(f"model: {into} (read {into}/CARD.md)")
