@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sortal import embed
 from sortal.data import KINDS, Refused, Source, open_source, shown
-from sortal.embed import Encoder, FittedWish, NetworkEncoder, NetworkWish, OnnxEncoder
+from sortal.embed import Encoder, FittedWish, NetworkEncoder, NetworkWish, OnnxEncoder, OnnxSequence
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.progress import Progress
 from sortal.store import EncoderRow, Store
@@ -53,7 +53,15 @@ def _as_asked(encoder: Encoder) -> str:
             "as asked; nothing says how it wants its images, so torchvision's preprocessing for ImageNet is "
             "assumed (--preprocess or a file beside it says otherwise)"
         )
+    if isinstance(encoder, OnnxSequence) and encoder.assumed:
+        return f"as asked; nothing says how it wants its {KINDS[encoder.input.kind]}: {_assumed(encoder)}"
     return "as asked"
+
+
+def _assumed(encoder: OnnxSequence) -> str:
+    said = {key: value for key, value in encoder.spec["preprocess"].items() if value is not None}
+    said.pop("letters", None)
+    return ", ".join(f"{key}={value}" for key, value in said.items()) + " (--preprocess says otherwise)"
 
 
 def _kept(store: Store) -> tuple[Encoder, str] | None:

@@ -23,6 +23,7 @@ from sortal.data import (
     KINDS,
     Kind,
     LabelledImages,
+    Refused,
     Source,
     excerpt,
     open_source,
@@ -34,7 +35,7 @@ from sortal.embed import Preprocess
 from sortal.encoding import rebuilt_encoder
 from sortal.errors import InputError, SortalError, StoreError, Unreadable
 from sortal.export import FileRow, write_names
-from sortal.items import images_of
+from sortal.items import images_of, items_of
 from sortal.kernels import n_threads
 from sortal.progress import Progress, counted
 from sortal.store import (
@@ -52,6 +53,7 @@ from sortal.store import (
 from sortal.store.lock import held
 from sortal.teaching import has_learned
 from sortal.train import Head, save_model, train_head_from
+from sortal.train.beside import Beside
 from sortal.update import bring_up_to_date
 from sortal.whole import checked_target
 from sortal.wishes import (
@@ -80,7 +82,7 @@ def organize(
     into: str | os.PathLike[str] | None = None,
     *,
     encoder: str | os.PathLike[str] = "auto",
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | Mapping[str, Any] | None = None,
     k: int | str | None = None,
     method: str | None = None,
     seed: int | None = None,
@@ -96,7 +98,9 @@ def organize(
     encoder: "hog", "pixels", an ONNX file, a network by name ("resnet50": its published weights are fetched
     once; "resnet20=FILE": those of a file), "self" (a network that the pile teaches itself, once, and groups
     by beside hog), a model folder, or "auto": what the pile already has, else for photographs a network that
-    has been fetched before, else "hog".
+    has been fetched before, else "hog"; of other kinds "mel", "minirocket", "tfidf", an ONNX file or a model
+    folder.
+    preprocess: how an ONNX file wants its items: the options of the pile's kind (`Preprocess` of images).
     k: the number of groups, "auto" for a guess, or "suggest" for one weighed at length.
     method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters
     as in "dbscan(eps=0.5)".
@@ -523,6 +527,8 @@ class Pile:
 
     def _facts(self) -> list[explore.Fact]:
         facts = [explore.Fact("encoder", f"{self.encoder.name}, {self.encoder.dim:,} numbers an item")]
+        if (compared := _compared(self.encoder.spec)) is not None:
+            facts.append(explore.Fact("beside a plain head", compared))
         if self.grouping is not None:
             made = self.grouping
             versions = {run.id: run.versions for run in self._store.runs()}.get(made.run, {})
@@ -590,12 +596,12 @@ class Pile:
     ) -> Head:
         """A classifier from the named items, saved as a model folder; its `report` has the held-out score.
 
-        Without `start` a linear head on the pile's own vectors; with it a network that learns from
-        the images themselves.
+        Without `start` a linear head on the pile's own vectors; with it a network that learns from the items
+        themselves: one of `sortal.nets` from images, gru, lstm or rnn from sounds, series and texts.
         """
         if start is not None:
-            self._refuse_other_than_images()
-            return self._train_network(into, seed, start, progress or Progress())
+            learned = self._train_network if self.kind == "image" else self._train_recurrent
+            return learned(into, seed, start, progress or Progress())
         named = np.array([i for i, name in enumerate(self.names) if name is not None], dtype=np.int64)
         if not len(named):
             raise InputError(_nothing_named(self.path))
@@ -635,14 +641,38 @@ class Pile:
 
         edge = start.checked().edge()
         images, n_names = self._images((edge, edge), with_none=True)
-        if images.refused:
-            one = images.refused[0]
-            left = counted(len(images.refused), "item")
-            progress.say(f"{left} left out, the first: {shown(one.path)}: {one.reason}")
+        _say_left_out(images.refused, progress)
         n_named = int((images.labels < n_names).sum())
         return learn(
             images, n_names, start, into, seed=seed, n_named_by_group=self.n_named_by_group,
             trained_on=f"{n_named:,} named items of {self.path.name}", progress=progress,
+        )  # fmt: skip
+
+    def _train_recurrent(
+        self, into: str | os.PathLike[str], seed: int, start: "Start", progress: Progress
+    ) -> Head:
+        from sortal.sequence_learning import NamedSequences, check_start, learn_sequences, wanted
+
+        check_start(start)
+        named = [i for i, name in enumerate(self.names) if name is not None]
+        if not named:
+            raise InputError(_nothing_named(self.path))
+        # "None of these" last, under a number of their own.
+        order = np.array([*named, *np.flatnonzero(self.none_of_these).tolist()], dtype=np.int64)
+        found = items_of(self._store, self._ids[order], wanted(self.kind).input)
+        _say_left_out(found.refused, progress)
+        kept = order[found.rows]
+        names = sorted({name for name in self.names if name is not None})
+        number = {name: i for i, name in enumerate(names)}
+        labels = np.array([number.get(self.names[i] or "", len(names)) for i in kept], dtype=np.int64)
+        _check_all_there(labels, names, self.kind)
+        column = self._vector_column()
+        vectors = column.rows(column.positions(self._ids[kept]))
+        given = NamedSequences(found.items, labels, tuple(names), vectors, self.encoder.name)
+        return learn_sequences(
+            given, start, into, seed=seed, read=self._store.reading().as_json(),
+            trained_on=f"{int((labels < len(names)).sum()):,} named items of {self.path.name}",
+            n_named_by_group=self.n_named_by_group, progress=progress,
         )  # fmt: skip
 
     def named_images(self, size: tuple[int, int]) -> LabelledImages:
@@ -653,8 +683,7 @@ class Pile:
     def _refuse_other_than_images(self) -> None:
         if self.kind != "image":
             raise InputError(
-                f"networks here learn from images; {shown(str(self.path))} holds {KINDS[self.kind]}: "
-                "leave the network out for a linear head on its vectors."
+                f"named_images is for piles of images; {shown(str(self.path))} holds {KINDS[self.kind]}."
             )
 
     def _images(self, size: tuple[int, int], *, with_none: bool) -> tuple[LabelledImages, int]:
@@ -669,13 +698,7 @@ class Pile:
         rows = np.flatnonzero(labels >= 0)
         called = [*names, "none of these"] if (labels == len(names)).any() else names
         images = images_of(self._store, self._ids[rows], labels[rows], called, size)
-        counts = np.bincount(images.labels, minlength=len(called))
-        if not counts.all():
-            lost = shown(called[int(counts.argmin())])
-            raise InputError(
-                f"every name needs images that can be read now; {lost!r} has none: bring its files back, "
-                "or take the name off its items (sortal unname)."
-            )
+        _check_all_there(images.labels, called, self.kind)
         return images, len(names)
 
     @property
@@ -688,10 +711,34 @@ class Pile:
         return sum(many.get(item, False) for item in self._ids.tolist())
 
 
+def _compared(spec: dict[str, Any]) -> str | None:
+    """How a trained encoder stood beside a plain one, if it says so: it may be a stranger's."""
+    try:
+        return shown(str(Beside.from_json(spec["trained"]["beside"])))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
 def _members_shown(shapes: Sequence[explore.GroupShape]) -> list[int]:
     """Positions of the members that stand in the lists of groups, up to the 600 first: 60 MB of sound."""
     found = dict.fromkeys(p for shape in shapes for p in shape.typical + shape.outliers + shape.varied)
     return list(found)[:600]
+
+
+def _say_left_out(refused: Sequence[Refused], progress: Progress) -> None:
+    if refused:
+        left = counted(len(refused), "item")
+        progress.say(f"{left} left out, the first: {shown(refused[0].path)}: {refused[0].reason}")
+
+
+def _check_all_there(labels: np.ndarray, names: Sequence[str], kind: Kind) -> None:
+    """`InputError` for a name whose every item has gone."""
+    counts = np.bincount(labels, minlength=len(names))[: len(names)]
+    if not counts.all():
+        raise InputError(
+            f"every name needs {KINDS[kind]} that can be read now; {shown(names[int(counts.argmin())])!r} "
+            "has none: bring its files back, or take the name off its items (sortal unname)."
+        )
 
 
 def _nothing_named(path: Path) -> str:

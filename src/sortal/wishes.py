@@ -13,6 +13,7 @@ from sortal.classifier import encoder_of
 from sortal.data import KINDS, Kind, NamesFrom, Reading, Source, detected_kind, open_source, shown
 from sortal.embed import Encoder, FittedWish, NetworkWish, Preprocess
 from sortal.errors import InputError
+from sortal.runs import encoder_of_run, is_run
 from sortal.store import Store, is_pile
 from sortal.teaching import SelfWish
 from sortal.train.encoder_folder import load_folder
@@ -92,10 +93,13 @@ def given_source(
 
 
 def chosen_encoder(
-    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None, kind: Kind = "image"
+    encoder: str | os.PathLike[str],
+    preprocess: Preprocess | Mapping[str, Any] | None,
+    seed: int | None,
+    kind: Kind = "image",
 ) -> Encoder | NetworkWish | FittedWish | SelfWish | None:
     """What is named; a network's weights are not touched yet. None for "auto"."""
-    chosen = _named_encoder(encoder, preprocess, seed)
+    chosen = _named_encoder(encoder, preprocess, seed, kind)
     takes = kind
     if chosen is not None:
         takes = "image" if isinstance(chosen, NetworkWish | SelfWish) else chosen.input.kind
@@ -108,7 +112,10 @@ def chosen_encoder(
 
 
 def _named_encoder(
-    encoder: str | os.PathLike[str], preprocess: Preprocess | None, seed: int | None
+    encoder: str | os.PathLike[str],
+    preprocess: Preprocess | Mapping[str, Any] | None,
+    seed: int | None,
+    kind: Kind,
 ) -> Encoder | NetworkWish | FittedWish | SelfWish | None:
     if encoder == "self" and preprocess is None:
         return SelfWish(seed)
@@ -117,17 +124,21 @@ def _named_encoder(
         if os.path.isdir(wish):
             return _of_model(wish, preprocess)
         return (
-            embed.fitted_wish(wish) or embed.network_wish(wish, preprocess) or embed.named(wish, preprocess)
+            embed.fitted_wish(wish)
+            or embed.network_wish(wish, preprocess)
+            or embed.named(wish, preprocess, kind)
         )
     if preprocess is not None:
         raise InputError("preprocess belongs to an ONNX file; encoder is 'auto'. Name the file as encoder.")
     return None
 
 
-def _of_model(folder: str, preprocess: Preprocess | None) -> Encoder:
-    """What makes the vectors of a model: of a trained network its own body, of an encoder itself."""
+def _of_model(folder: str, preprocess: object) -> Encoder:
+    """What makes the vectors of a model or run: of a trained network its own body, of an encoder itself."""
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; {shown(folder)} has its own. Leave it out.")
+    if is_run(folder):
+        return encoder_of_run(folder)
     encoder = encoder_of(load_folder(folder))
     if encoder.weights is not None:
         encoder.name = shown(os.path.basename(os.path.abspath(folder)))

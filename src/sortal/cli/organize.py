@@ -26,7 +26,8 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
 @click.option(
     "--preprocess",
     metavar="KEY=VALUE,...",
-    help="Of an ONNX file or NETWORK=FILE: size, crop, resample, range, mean, std, channels, layout, output.",
+    help="Of an ONNX file: size, crop, resample, range, mean, std, channels, layout, output (images, also "
+    "NETWORK=FILE); rate, mels, floor (sound), channels (series), tokenizer (text), scale, length, pool, ...",
 )
 @click.option("-k", "--groups", "k", type=Number(), help="The number of groups, or auto for a guess.")
 @METHOD
@@ -84,10 +85,9 @@ def organize(  # noqa: PLR0917 - one parameter an option
     from sortal.cli.output import print_candidates, print_json, progress
     from sortal.cli.shapes import summary_shape
     from sortal.data import shown
-    from sortal.embed import Preprocess
 
     asked, number = method_text(method, params), wanted_k(k, suggested)
-    wanted = None if preprocess is None else Preprocess.from_json(_pairs(preprocess), where="--preprocess")
+    wanted = None if preprocess is None else _pairs(preprocess)
     try:
         with progress() as shower:
             pile = library.organize(
@@ -121,6 +121,9 @@ def _found(pile: "Pile") -> str:
     return "; ".join(parts)
 
 
+_TEXTS = ("output", "column", "tokenizer", "letters")
+
+
 def _pairs(text: str, option: str = "--preprocess") -> dict[str, object]:
     """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons.
 
@@ -132,7 +135,7 @@ def _pairs(text: str, option: str = "--preprocess") -> dict[str, object]:
         if not equals:
             raise click.UsageError(f"{option} wants KEY=VALUE pairs divided by commas; got {part[:60]!r}.")
         key = key.strip()
-        values = [value] if key in ("output", "column") else [_number(one) for one in value.split(":")]
+        values = [value] if key in _TEXTS else [_number(one) for one in value.split(":")]
         pairs[key] = values if len(values) > 1 else values[0]
     return pairs
 

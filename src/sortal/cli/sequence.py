@@ -110,73 +110,105 @@ def evaluate(run: str, data: str | None, device: str, as_json: bool) -> None:
 @click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0: likeliest.")
 @click.option("--top-k", type=click.IntRange(1), help="Draw from so many of the likeliest only.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same text.")
-def sample(run: str, start: str, length: int, temperature: float, top_k: int | None, seed: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def sample(
+    run: str, start: str, length: int, temperature: float, top_k: int | None, seed: int, as_json: bool
+) -> None:
     """Let a run of shakespeare write on."""
+    from sortal.cli.output import print_json
+
     need_nets("sortal sequence")
     from sortal.train.sequence.characters import sampled
     from sortal.train.sequence.run import open_run
 
     kept = open_run(run, "characters")
     symbols = kept.symbols["characters"]
-    click.echo(sampled(kept.net, symbols, start, length, temperature=temperature, top_k=top_k, seed=seed))
+    text = sampled(kept.net, symbols, start, length, temperature=temperature, top_k=top_k, seed=seed)
+    if as_json:
+        print_json({"text": text})
+        return
+    click.echo(text)
 
 
 @sequence.command()
 @click.argument("run", type=click.Path())
 @click.argument("sentences", nargs=-1, required=True)
-def tag(run: str, sentences: tuple[str, ...]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def tag(run: str, sentences: tuple[str, ...], as_json: bool) -> None:
     """Say the part of speech of each word, by a run of pos. Words and marks are parted by spaces.
 
     \b
     sortal sequence tag runs/pos "The old man the boats ."
     """
+    from sortal.cli.output import print_json
+
     need_nets("sortal sequence")
     from sortal.train.sequence.run import open_run
     from sortal.train.sequence.tagging import tagged
 
-    kept = open_run(run, "tagging")
+    kept, found = open_run(run, "tagging"), []
     for sentence in sentences:
         words = tuple(sentence.split())
         tags = tagged(kept.net, words, kept.symbols)
-        click.echo(" ".join(f"{word}/{one}" for word, one in zip(words, tags)))
-        _say_unknown(kept.symbols["words"].n_unknown([[word.lower() for word in words]]), len(words))
+        n_unknown = kept.symbols["words"].n_unknown([[word.lower() for word in words]])
+        found.append({"words": list(words), "tags": tags, "unknown": n_unknown})
+        if not as_json:
+            click.echo(" ".join(f"{word}/{one}" for word, one in zip(words, tags)))
+            _say_unknown(n_unknown, len(words))
+    if as_json:
+        print_json({"sentences": found})
 
 
 @sequence.command()
 @click.argument("run", type=click.Path())
 @click.argument("commands", nargs=-1, required=True)
 @click.option("--beam", type=click.IntRange(1), default=1, show_default=True, help="1 writes greedily.")
-def translate(run: str, commands: tuple[str, ...], beam: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def translate(run: str, commands: tuple[str, ...], beam: int, as_json: bool) -> None:
     """Write the actions of commands, by a run of scan.
 
     \b
     sortal sequence translate runs/scan "jump twice and turn left"
     """
+    from sortal.cli.output import print_json
+
     need_nets("sortal sequence")
     from sortal.train.sequence.commands import translated
     from sortal.train.sequence.run import open_run
 
-    kept = open_run(run, "commands")
+    kept, found = open_run(run, "commands"), []
     for command in commands:
         words = tuple(command.split())
         answer, n_unknown = translated(kept.net, words, kept.symbols, beam)
-        click.echo(" ".join(answer))
-        _say_unknown(n_unknown, len(words))
+        found.append({"command": command, "actions": answer, "unknown": n_unknown})
+        if not as_json:
+            click.echo(" ".join(answer))
+            _say_unknown(n_unknown, len(words))
+    if as_json:
+        print_json({"answers": found})
 
 
 @sequence.command()
 @click.argument("run", type=click.Path())
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @click.option("--beam", type=click.IntRange(1), default=4, show_default=True, help="1 writes greedily.")
-def caption(run: str, images: tuple[str, ...], beam: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def caption(run: str, images: tuple[str, ...], beam: int, as_json: bool) -> None:
     """Say what is on images, by a run of captions."""
+    from sortal.cli.output import print_json
+
     need_nets("sortal sequence")
     from sortal.data import shown
     from sortal.train.sequence.captioning import caption_files
     from sortal.train.sequence.run import open_run
 
     kept = open_run(run, "captions", "photographs")
-    for path, words in zip(images, caption_files(kept.net, images, kept.symbols["words"], beam)):
+    found = caption_files(kept.net, images, kept.symbols["words"], beam)
+    if as_json:
+        captions = [{"image": path, "words": list(words)} for path, words in zip(images, found)]
+        print_json({"captions": captions})
+        return
+    for path, words in zip(images, found):
         click.echo(f"{shown(path)}: {' '.join(words)}")
 
 

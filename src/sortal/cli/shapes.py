@@ -7,6 +7,7 @@ from sortal.data import Refused
 from sortal.pile import Group, Pile, Predictions
 from sortal.store import QuarantineRow
 from sortal.train import Head
+from sortal.train.beside import Beside
 
 __all__ = [
     "model_shape",
@@ -40,14 +41,15 @@ def summary_shape(pile: Pile) -> dict[str, Any]:
 def pile_shape(pile: Pile, groups: list[Group]) -> dict[str, Any]:
     """What `show` reports, with these of the pile's groups."""
     named = sum(name is not None for name in pile.names)
+    words = pile.keywords()
     return summary_shape(pile) | {
         "named": named,
         "none_of_these": int(pile.none_of_these.sum()),
-        "groups": [_group_shape(pile, group) for group in groups],
+        "groups": [_group_shape(pile, group, words.get(group.number, "")) for group in groups],
     }
 
 
-def _group_shape(pile: Pile, group: Group) -> dict[str, Any]:
+def _group_shape(pile: Pile, group: Group, keywords: str) -> dict[str, Any]:
     shape = group.shape
     return {
         "number": group.number,
@@ -57,6 +59,7 @@ def _group_shape(pile: Pile, group: Group) -> dict[str, Any]:
         "share": group.called.share,
         "none_of_these": group.called.none,
         "tightness": shape.tightness,
+        "keywords": keywords.split(", ") if keywords else [],
         "typical": [pile.paths[i] for i in shape.typical],
         "outliers": [pile.paths[i] for i in shape.outliers],
         "nearest": shape.nearest,
@@ -74,13 +77,14 @@ def quarantine_shape(rows: list[QuarantineRow]) -> dict[str, Any]:
     }
 
 
-def model_shape(head: Head, model: str, named_by_group: int) -> dict[str, Any]:
+def model_shape(head: Head, model: str, named_by_group: int, beside: Beside | None) -> dict[str, Any]:
     """What `train` reports."""
     return {
         "model": model,
         "labels": list(head.labels),
         "named_by_group": named_by_group,
         "report": head.report.to_json(),
+        "beside": None if beside is None else beside.as_json(),
     }
 
 

@@ -12,7 +12,7 @@ KIND = click.option(
     help="Glyphs are never mirrored.",
 )  # fmt: skip
 BATCH_SIZE = click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step."
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Items a step."
 )
 PEAK_LR = click.option(
     "--peak-lr", type=click.FloatRange(0, min_open=True),

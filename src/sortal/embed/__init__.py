@@ -8,6 +8,7 @@ from sortal.embed.kept import rebuild
 from sortal.embed.mel import Mel
 from sortal.embed.network import NetworkEncoder, NetworkWish, network_wish, pretrained, recommended
 from sortal.embed.onnx import OnnxEncoder, Preprocess
+from sortal.embed.onnx_sequence import OnnxSequence
 from sortal.embed.pixels import Pixels
 from sortal.embed.run import Plan, embed, plan, refuse, vectors_of
 
@@ -19,6 +20,7 @@ __all__ = [
     "NetworkEncoder",
     "NetworkWish",
     "OnnxEncoder",
+    "OnnxSequence",
     "Outlook",
     "Pixels",
     "Plan",

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -14,6 +14,7 @@ from sortal.embed.encoder import Encoder
 from sortal.embed.hog import Hog
 from sortal.embed.mel import Mel
 from sortal.embed.onnx import OnnxEncoder, Preprocess
+from sortal.embed.onnx_sequence import opened_sequence
 from sortal.embed.pixels import Pixels
 from sortal.errors import InputError, Unreadable
 from sortal.kernels import n_threads
@@ -25,14 +26,23 @@ _OWN: dict[str, type[Hog] | type[Pixels] | type[Mel]] = {"hog": Hog, "pixels": P
 SAMPLE = 12  # images looked at before a run: enough for a rate and a first impression
 
 
-def named(wish: str | os.PathLike[str], preprocess: Preprocess | None = None) -> Encoder:
-    """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `pixels`, an ONNX file.
+def named(
+    wish: str | os.PathLike[str],
+    preprocess: Preprocess | Mapping[str, Any] | None = None,
+    kind: Kind = "image",
+) -> Encoder:
+    """The encoder a person names: `hog` (also `auto`, with nothing else at hand), `mel`, an ONNX file, ...
 
+    `kind` is what an ONNX file is to read: it says which options `preprocess` has.
     Networks by name are `network_wish`'s. A file that is called like one of these is meant by `./hog`.
     """
     wish = os.fspath(wish)
     own = _OWN.get("hog" if wish == "auto" else wish)
     if own is None and (wish.lower().endswith(".onnx") or os.path.isfile(wish)):
+        if kind != "image":
+            return opened_sequence(wish, kind, preprocess)
+        if isinstance(preprocess, Mapping):
+            preprocess = Preprocess.from_json(preprocess, where="preprocess")
         return OnnxEncoder(wish, preprocess)
     if preprocess is not None:
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")

@@ -10,8 +10,10 @@ from sortal.embed.mel import Mel
 from sortal.embed.minirocket import MiniRocket
 from sortal.embed.network import NetworkEncoder
 from sortal.embed.onnx import OnnxEncoder, Preprocess
+from sortal.embed.onnx_sequence import OnnxSequence
 from sortal.embed.pixels import Pixels
 from sortal.embed.self_taught import SelfTaught
+from sortal.embed.sequence_options import SEQUENCE_OPTIONS, sequence_options
 from sortal.embed.tfidf import Tfidf
 from sortal.errors import DataError
 
@@ -35,6 +37,11 @@ def rebuild(spec: dict[str, Any], weights: Path | None) -> Encoder:
 
 
 def _onnx(weights: Path, spec: dict[str, Any]) -> Encoder:
+    takes = spec.get("takes", "image")
+    if takes in SEQUENCE_OPTIONS:
+        given, trained = spec.get("preprocess", {}), spec.get("trained")
+        wanted = sequence_options(takes, given, where="the stored encoder")
+        return OnnxSequence(weights, wanted, trained if isinstance(trained, dict) else None)
     preprocess = Preprocess.from_json(spec.get("preprocess", {}), where="the stored encoder")
     return OnnxEncoder(weights, preprocess)
 

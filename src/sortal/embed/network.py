@@ -6,6 +6,7 @@ resnet20=mine.th     the same network with the weights of a file
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,7 @@ class NetworkWish:
             ) from e
 
 
-def network_wish(wish: str, preprocess: Preprocess | None = None) -> NetworkWish | None:
+def network_wish(wish: str, preprocess: Preprocess | Mapping[str, Any] | None = None) -> NetworkWish | None:
     """The network that `wish` names, NAME or NAME=FILE; None where it names none.
 
     `InputError` where preprocessing is given for published weights, which have their own.
@@ -131,6 +132,8 @@ def network_wish(wish: str, preprocess: Preprocess | None = None) -> NetworkWish
             f"{network} alone for the published ones."
         )
     own = _preprocess(published)
+    if isinstance(preprocess, Mapping):
+        preprocess = Preprocess.from_json(preprocess, where="preprocess")
     if preprocess is not None:
         own = replace(preprocess, size=preprocess.size or own.size, layout="nchw", output=OUTPUT)
     return NetworkWish(published, Path(file), own)

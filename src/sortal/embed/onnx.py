@@ -1,10 +1,8 @@
 """Any ONNX file as an encoder, run by onnxruntime on the CPU."""
 
 import hashlib
-import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +10,23 @@ import numpy as np
 
 from sortal.arrays import Images, Vectors
 from sortal.data import ImageInput, shown
+from sortal.embed.graph import open_graph, output_name, read_graph
+from sortal.embed.options import (
+    Rules,
+    above_zero,
+    checked_options,
+    first_line,
+    is_number,
+    one_of,
+    read_sidecar,
+    require,
+    sidecar_path,
+    text_or_none,
+)
 from sortal.errors import DataError, InputError
+from sortal.kernels import n_threads
 
-__all__ = ["OnnxEncoder", "Preprocess", "sidecar_path"]
+__all__ = ["OnnxEncoder", "Preprocess"]
 
 BATCH = 32  # on two cores MobileNetV2 gains nothing beyond it, and 32 x 150 kB stays in the caches' reach
 
@@ -39,99 +51,50 @@ class Preprocess:
     output: str | None = None
 
     @classmethod
-    def from_json(cls, given: dict[str, Any], *, where: str) -> "Preprocess":
+    def from_json(cls, given: Any, *, where: str) -> "Preprocess":
         """Read a sidecar or options. `InputError` names `where`, the key and its rule."""
-        if not isinstance(given, dict):
-            raise InputError(f"{where} must be a JSON object; got {type(given).__name__}.")
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise InputError(f"{where}: unknown key {unknown[0][:40]!r}; the keys are {', '.join(known)}.")
-        values = {key: _checked(key, value, where) for key, value in given.items()}
-        return cls(**values)
+        return checked_options(cls, given, _RULES, where=where)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def _checked(key: str, value: Any, where: str) -> Any:
-    """One preprocessing value in its final form, or an `InputError` with its rule."""
-    rule, read = _RULES[key]
-    try:
-        return read(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {key} must be {rule}; got {str(value)[:60]!r}.") from None
-
-
-def _one_of(*choices: str | None) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        _require(value in choices)
-        return value
-
-    return read
 
 
 def _size(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
     height, width = value if isinstance(value, list | tuple) else (value, value)
-    _require(all(_is_number(edge) and edge == int(edge) and 1 <= edge <= 4096 for edge in (height, width)))
+    require(all(is_number(edge) and edge == int(edge) and 1 <= edge <= 4096 for edge in (height, width)))
     return int(height), int(width)
 
 
 def _three(value: Any) -> tuple[float, float, float]:
     red, green, blue = value if isinstance(value, list | tuple) else (value, value, value)
-    _require(all(_is_number(one) for one in (red, green, blue)))
+    require(all(is_number(one) for one in (red, green, blue)))
     return float(red), float(green), float(blue)
 
 
 def _three_above_zero(value: Any) -> tuple[float, float, float]:
     three = _three(value)
-    _require(min(three) > 0)
+    require(min(three) > 0)
     return three
 
 
 def _share(value: Any) -> float | None:
-    _require(value is None or (_is_number(value) and 0 < value <= 1))
+    require(value is None or (is_number(value) and 0 < value <= 1))
     return None if value is None else float(value)
 
 
-def _above_zero(value: Any) -> float:
-    _require(_is_number(value) and value > 0)
-    return float(value)
-
-
-def _name(value: Any) -> str | None:
-    _require(value is None or (isinstance(value, str) and len(value) <= 200))
-    return None if value is None else str(value)
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise ValueError
-
-
-_RULES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+_RULES: Rules = {
     "size": ("one edge or [height, width], between 1 and 4096", _size),
     "crop": ("between 0 and 1, or null to squeeze the whole image", _share),
-    "resample": ("bilinear or bicubic", _one_of("bilinear", "bicubic")),
-    "range": ("a number above 0: 1 for levels in 0..1, 255 for levels in 0..255", _above_zero),
+    "resample": ("bilinear or bicubic", one_of("bilinear", "bicubic")),
+    "range": ("a number above 0: 1 for levels in 0..1, 255 for levels in 0..255", above_zero),
     "mean": ("one number or three", _three),
     "std": ("one number or three, above 0", _three_above_zero),
-    "channels": ("rgb or bgr", _one_of("rgb", "bgr")),
-    "layout": ("nchw or nhwc", _one_of("nchw", "nhwc", None)),
-    "output": ("the name of an output", _name),
+    "channels": ("rgb or bgr", one_of("rgb", "bgr")),
+    "layout": ("nchw or nhwc", one_of("nchw", "nhwc", None)),
+    "output": ("the name of an output", text_or_none),
 }
-
-
-def _is_number(value: Any) -> bool:
-    # The bounds also keep out integers that no float can hold, which JSON has.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -1e30 < value < 1e30
-
-
-def sidecar_path(weights: Path) -> Path:
-    """Where the preprocessing of `net.onnx` is looked for: `net.onnx.json` beside it."""
-    return weights.with_name(weights.name + ".json")
 
 
 class OnnxEncoder:
@@ -147,13 +110,15 @@ class OnnxEncoder:
     def __init__(self, path: str | os.PathLike[str], preprocess: Preprocess | None = None) -> None:
         self.weights: Path = Path(path)
         self.name = shown(self.weights.name)
-        content = _read(self.weights)
+        content = read_graph(self.weights)
         self.digest = hashlib.sha256(content).hexdigest()
         self.assumed = False
         if preprocess is None:
-            preprocess = _from_sidecar(sidecar_path(self.weights))
-            self.assumed = preprocess is None
-        self._session = _session(content, self.weights)
+            beside = read_sidecar(self.weights)
+            self.assumed = beside is None
+            where = shown(str(sidecar_path(self.weights)))
+            preprocess = None if beside is None else Preprocess.from_json(beside, where=where)
+        self._session = open_graph(content, self.weights, n_threads())
         self._resolve(Preprocess.from_json((preprocess or Preprocess()).as_json(), where="preprocess"))
 
     @property
@@ -172,7 +137,7 @@ class OnnxEncoder:
         except Exception as e:
             raise DataError(
                 f"{self.name}: the network must run on {len(batch)} images of {self.input.size}; "
-                f"it failed: {_first_line(e)}"
+                f"it failed: {first_line(e)}"
             ) from e
         if found.ndim == 4:
             found = found.mean(axis=(2, 3) if self.preprocess.layout == "nchw" else (1, 2))
@@ -210,7 +175,7 @@ class OnnxEncoder:
                 "Export it with a dynamic batch."
             )
         self.preprocess = replace(
-            wish, layout=layout, size=size, output=_output_name(self._session, wish.output, self.name)
+            wish, layout=layout, size=size, output=output_name(self._session, wish.output, (2, 4), self.name)
         )
         self.input = ImageInput(size=size, crop=wish.crop, resample=wish.resample)
         self.dim = self._prove()
@@ -226,53 +191,6 @@ class OnnxEncoder:
         return int(vectors.shape[1])
 
 
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as e:
-        raise InputError(
-            f"the encoder must be hog, pixels, auto or an ONNX file; {shown(str(path))}: {e.strerror}."
-        ) from e
-    if not content:
-        raise DataError(f"{shown(str(path))}: an ONNX file must hold a network; it is empty.")
-    return content
-
-
-def _session(content: bytes, path: Path) -> Any:
-    import onnxruntime
-
-    from sortal.kernels import n_threads
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads()
-    options.log_severity_level = 4  # errors reach the user as exceptions, in one line
-    # Spinning threads would take the cores that decode the next batch.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as e:
-        raise DataError(
-            f"{shown(str(path))}: onnxruntime must be able to load it; it says: {_first_line(e)} "
-            "(a file whose weights lie in a second file must be saved as one)."
-        ) from e
-
-
-def _from_sidecar(path: Path) -> Preprocess | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(
-            f"{shown(str(path))}: the sidecar must be readable UTF-8 JSON; {_first_line(e)}."
-        ) from e
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise InputError(f"{shown(str(path))}: the sidecar must be JSON; {_first_line(e)}.") from e
-    return Preprocess.from_json(given, where=shown(str(path)))
-
-
 def _only_image_input(session: Any, name: str) -> Any:
     inputs = session.get_inputs()
     if len(inputs) == 1 and len(inputs[0].shape) == 4 and inputs[0].type == "tensor(float)":
@@ -285,21 +203,3 @@ def _graph_size(edges: list[Any], name: str) -> tuple[int, int]:
     if all(isinstance(edge, int) and edge > 0 for edge in edges):
         return (edges[0], edges[1])
     raise InputError(f"{name}: the graph leaves the image size open; say it with size=224 or in the sidecar.")
-
-
-def _output_name(session: Any, wish: str | None, name: str) -> str:
-    outputs = session.get_outputs()
-    names = [output.name for output in outputs]
-    if wish is not None:
-        if wish in names:
-            return wish
-        raise InputError(f"{name}: output must be one of {', '.join(names)[:200]}; got {wish!r}.")
-    for axes in (2, 4):
-        for output in outputs:
-            if len(output.shape) == axes:
-                return str(output.name)
-    return str(names[0])
-
-
-def _first_line(error: BaseException) -> str:
-    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])

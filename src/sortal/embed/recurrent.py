@@ -21,7 +21,7 @@ from sortal.whole import checked_target, write_whole
 if TYPE_CHECKING:
     from sortal.nets import Recurrent
 
-__all__ = ["Stream", "graph", "read", "write"]
+__all__ = ["Stream", "graph", "nodes_of", "read", "write"]
 
 TOLERANCE = 1e-5  # in states that lie between -1 and 1, float32 in another order of sums
 OPSET, IR = 17, 8
@@ -39,7 +39,7 @@ def graph(net: "Recurrent") -> bytes:
     Batch and time are free. One operator a layer (a GRU's with linear_before_reset=1); no dropout.
     """
     onnx = _onnx()
-    nodes, weights = _nodes(net, onnx.helper.make_node)
+    nodes, weights = nodes_of(net, onnx.helper.make_node)
     ways = 1 + net.bidirectional
     state = [net.num_layers * ways, "batch", net.hidden_size]
 
@@ -57,7 +57,7 @@ def graph(net: "Recurrent") -> bytes:
     return bytes(onnx.helper.make_model(made, ir_version=IR, opset_imports=[opset]).SerializeToString())
 
 
-def _nodes(net: "Recurrent", node: Any) -> tuple[list[Any], dict[str, np.ndarray]]:
+def nodes_of(net: "Recurrent", node: Any) -> tuple[list[Any], dict[str, np.ndarray]]:
     """Time first, as the operators want it; y0, y1, ... are what goes into each layer. And the constants."""
     op, way = net.kind.__name__, "bidirectional" if net.bidirectional else "forward"
     said = {"hidden_size": net.hidden_size, "direction": way}

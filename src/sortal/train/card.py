@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from sortal.progress import counted
+from sortal.train.beside import Beside
 from sortal.train.novelty import FAR_SHARE, NEAR_SHARE
 from sortal.train.report import HeadReport
 
@@ -24,7 +25,7 @@ on {config["created"]}. {_what(config, encoder)}
 
 ## How good
 
-{report.accuracy:.1%} of {report.n_held_out} held-out items got their name
+{_beside_line(config)}{report.accuracy:.1%} of {report.n_held_out} held-out items got their name
 (95 % interval {low:.1%} to {high:.1%}). Mean over the names: {report.balanced_accuracy:.1%}.
 Always saying the commonest name: {report.majority_share:.1%}.
 The items held out were drawn at random from each name ({report.held_out_share:.0%}, at least one);
@@ -74,6 +75,15 @@ def _what(config: dict[str, Any], encoder: str) -> str:
     return f"The network {name}, {what} {start} in {counted(made['epochs'], 'epoch')}."
 
 
+def _beside_line(config: dict[str, Any]) -> str:
+    """How it stands beside a head on vectors that were there before, where that was measured."""
+    found = config["builder"].get("training", {}).get("beside")
+    if found is None:
+        return ""
+    said = str(Beside.from_json(found))
+    return f"{plain(said[:1].upper() + said[1:], 400)}.\n\n"
+
+
 def _flattered(config: dict[str, Any]) -> str:
     """Its body has seen the names that the rule is then made without."""
     if config["kind"] != "net" or config["builder"]["training"]["how"] == "frozen":
@@ -81,10 +91,10 @@ def _flattered(config: dict[str, Any]) -> str:
     return "\nThe network itself has learned those names: of names it never saw, expect fewer."
 
 
-def plain(text: str) -> str:
-    """One line that Markdown shows as it is, cut at 80 characters."""
+def plain(text: str, most: int = 80) -> str:
+    """One line that Markdown shows as it is, cut at `most` characters."""
     line = "".join(c if c.isprintable() else " " for c in text)
-    line = line if len(line) <= 80 else line[:79] + "…"
+    line = line if len(line) <= most else line[: most - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", line)
 
 

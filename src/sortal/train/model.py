@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 
 from sortal.errors import DataError, InputError, StoreError
 from sortal.store import checked_name
+from sortal.train.beside import Beside
 from sortal.train.builders import BUILDERS, linear_arguments, linear_tensors
 from sortal.train.card import write_card
 from sortal.train.head import Head
@@ -71,6 +72,12 @@ class Model:
     def input(self) -> dict[str, Any]:
         """Kind, size, crop, resampling and normalisation that the encoder wants."""
         return dict(self.config["input"])
+
+    @property
+    def beside(self) -> Beside | None:
+        """How its network stood beside a plain head; None where that was not measured."""
+        found = self.config["builder"].get("training", {}).get("beside")
+        return None if found is None else Beside.from_json(found)
 
 
 def save_model(

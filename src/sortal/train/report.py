@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from sortal.train.calibration import Calibration
 
-__all__ = ["HeadReport", "NameScore", "NoveltyReport", "name_scores", "wilson_interval"]
+__all__ = ["HeadReport", "NameScore", "NoveltyReport", "decoded", "name_scores", "wilson_interval"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class HeadReport:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "HeadReport":
         """Raises TypeError, KeyError, ValueError or OverflowError where the record has another shape."""
-        return cast(HeadReport, _decoded(cls, record))
+        return cast(HeadReport, decoded(cls, record))
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
@@ -98,18 +98,18 @@ def name_scores(
     )
 
 
-def _decoded(kind: Any, value: Any) -> Any:
+def decoded(kind: Any, value: Any) -> Any:
     """`value` from a stranger's JSON as what the annotation `kind` says; floats are finite."""
     if is_dataclass(kind):
         return cast(Any, kind)(
-            **{field.name: _decoded(field.type, value[field.name]) for field in fields(kind)}
+            **{field.name: decoded(field.type, value[field.name]) for field in fields(kind)}
         )
     if get_origin(kind) is UnionType:  # X | None
-        return None if value is None else _decoded(get_args(kind)[0], value)
+        return None if value is None else decoded(get_args(kind)[0], value)
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
         kinds = (kinds[0],) * len(value) if kinds[-1] is ... else kinds
-        return tuple(_decoded(one, item) for one, item in zip(kinds, value, strict=True))
+        return tuple(decoded(one, item) for one, item in zip(kinds, value, strict=True))
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
