@@ -48,7 +48,7 @@ def run_cell(
 
     found = empty_steps(kind, sums, weight, start)
     parts = found.states, found.gates, found.scales, found.diagonal, found.slope
-    across = np.ascontiguousarray(weight.T)
+    across = np.ascontiguousarray(weight.T) if len(start) > 1 else weight  # one item needs none
     with one_blas_thread():
         if kind == "lstm":
             lstm(sums, weight, across, bias, *parts)
@@ -76,6 +76,6 @@ def step_jacobians(
     out: Float[np.ndarray, "n s s"],
 ) -> None:
     """The derivatives of n steps, written into `out`."""
-    from sortal.kernels.recurrent_loops import jacobians
+    from sortal.kernels.recurrent_loops import jacobians, lstm_jacobians
 
-    jacobians(scales, weight, diagonal, out)
+    (lstm_jacobians if scales.shape[1] == 2 else jacobians)(scales, weight, diagonal, out)
