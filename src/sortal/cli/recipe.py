@@ -2,6 +2,8 @@
 
 import click
 
+from sortal.cli.watch import watch_option, watching
+
 NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of sortal.train.recipes
 
 
@@ -15,6 +17,7 @@ NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of so
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same weights on CPU.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--into", type=click.Path(), help="A folder for curve, checkpoints and weights; goes on there.")
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def recipe(
     name: str,
@@ -24,6 +27,7 @@ def recipe(
     seed: int,
     device: str,
     into: str | None,
+    watch: int | None,
     as_json: bool,
 ) -> None:
     """Train a published recipe and test it against its goal.
@@ -56,9 +60,9 @@ def recipe(
 
         raise MissingExtra("sortal recipe", "nets") from e
 
-    with progress() as shown:
+    with progress() as shown, watching(into, watch, shown) as watchers:
         found = run_recipe(
-            asked, data, device=device, folder=into, progress=shown,
+            asked, data, device=device, folder=into, watchers=watchers, progress=shown,
             on_epoch=lambda epoch: shown.say(epoch_line(epoch, plan.epochs)),
         )  # fmt: skip
     if as_json:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sortal.cli.watch import watch_option, watching
+
 if TYPE_CHECKING:
     from sortal.train.sequence.run import SequenceOutcome
 
@@ -35,10 +37,11 @@ def sequence() -> None:
 @click.option("--leave-out", metavar="SPEAKER", help="For fsdd: test on all clips of one speaker.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--into", type=click.Path(), help="A folder for curve, checkpoints and weights; goes on there.")
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def train(
     name: str, data: str | None, smoke: bool, epochs: int | None, seed: int, leave_out: str | None,
-    device: str, into: str | None, as_json: bool,
+    device: str, into: str | None, watch: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a recipe and judge it by its test set.
 
@@ -66,9 +69,9 @@ def train(
     _need_nets()
     from sortal.train.sequence.run import run_sequence
 
-    with progress() as shown:
+    with progress() as shown, watching(into, watch, shown) as watchers:
         found = run_sequence(
-            replace(asked, plan=plan), data, device=device, folder=into, progress=shown,
+            replace(asked, plan=plan), data, device=device, folder=into, watchers=watchers, progress=shown,
             on_epoch=lambda epoch: shown.say(epoch_line(epoch, plan.epochs)),
         )  # fmt: skip
     if as_json:

@@ -2,6 +2,8 @@
 
 import click
 
+from sortal.cli.watch import watch_option
+
 
 @click.command()
 @click.argument("pile", type=click.Path())
@@ -24,8 +26,9 @@ import click
     help="The largest learning rate.  [default: 0.02 fine-tuned, 0.05 from scratch; 0.01 without batch norm]",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train(
+def train(  # noqa: PLR0917 (one argument an option)
     pile: str,
     into: str,
     seed: int,
@@ -37,6 +40,7 @@ def train(
     batch_size: int,
     peak_lr: float | None,
     device: str,
+    watch: int | None,
     as_json: bool,
 ) -> None:
     """Train a classifier from the named items, and test it.
@@ -59,14 +63,14 @@ def train(
     from sortal.errors import MissingExtra
 
     start = None
-    if net is None and (weights is not None or how != "auto"):
-        raise click.UsageError("--how and --weights belong to a network: name it with --net.")
+    if net is None and (weights is not None or how != "auto" or watch is not None):
+        raise click.UsageError("--how, --weights and --watch belong to a network: name it with --net.")
     if net is not None:
         try:
             from sortal.learning import Start
         except ImportError as e:
             raise MissingExtra("sortal train --net", "nets") from e
-        start = Start(net, weights, how, epochs, kind, device, batch_size, peak_lr)
+        start = Start(net, weights, how, epochs, kind, device, batch_size, peak_lr, watch)
     with sortal.open(pile) as opened, progress() as shower:
         head = opened.train(into, seed=seed, start=start, progress=shower)
         by_group = opened.n_named_by_group
