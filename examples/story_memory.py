@@ -11,7 +11,14 @@ from pathlib import Path
 
 from sortal import nets
 from sortal.diagnose import Microscope, examine, horizon
-from sortal.diagnose.gradient_plots import Drawn, gradient_by_lag, influence_by_lag, lag_by_step, spectra
+from sortal.diagnose.gradient_plots import (
+    Drawn,
+    by_epoch,
+    gradient_by_lag,
+    influence_by_lag,
+    lag_by_step,
+    spectra,
+)
 from sortal.tasks import Adding
 from sortal.train.loop import train
 from sortal.train.plan import Plan
@@ -30,7 +37,7 @@ def main(out: Path) -> None:
             done = train(net, Adding(), batches, PLAN, device="cpu", watchers=[seen])
         found = examine(net, Adding(), list(MemoryBatches("adding", LENGTH, 50, 3, 1).epoch(0)))
         lags, verdict = found.lags[0][0], found.verdicts[1]
-        save(out / f"gradient-by-lag-{cell}", gradient_by_lag(seen.samples, "rnn"))
+        save(out / f"gradient-by-lag-{cell}", gradient_by_lag(by_epoch(seen.samples, "rnn")))
         save(out / f"lag-by-step-{cell}", lag_by_step(seen.samples, "rnn"))
         save(out / f"influence-{cell}", influence_by_lag([lags]))
         save(out / f"spectrum-{cell}", spectra(lags.spectra))

@@ -3,8 +3,9 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from sortal import nets
 from sortal.arrays import Mask, Vectors
 from sortal.data import LabelledImages, shown
+from sortal.diagnose.samples import SAMPLES
+from sortal.diagnose.watched import Watched
 from sortal.embed import OnnxEncoder, Preprocess
 from sortal.embed.choose import look_like_photographs
 from sortal.embed.export import check_exporter, exported
@@ -24,6 +27,7 @@ from sortal.train.curve import epoch_line
 from sortal.train.device import Device, choose_device
 from sortal.train.head import judged_head
 from sortal.train.labels import balancing_weights, check_labels
+from sortal.train.loop import Trained
 from sortal.train.model import check_target
 from sortal.train.network_model import NETWORK_FILE, network_bytes
 from sortal.train.pretrained import loaded, normalize_of, outline
@@ -49,7 +53,11 @@ _WAY = {"frozen": "frozen", "fine-tuned": "fine-tune", "scratch": "scratch"}
 
 @dataclass(frozen=True)
 class Start:
-    """What is asked of `learn`: a network by name, weights to start from, the way, the budget."""
+    """What is asked of `learn`: a network by name, weights to start from, the way, the budget.
+
+    `watch` looks at its gradients every so many steps: they go into the model folder, what they say to
+    progress.
+    """
 
     net: str
     weights: str | os.PathLike[str] | None = None
@@ -59,6 +67,7 @@ class Start:
     device: str = "auto"
     batch_size: int = 32
     peak_lr: float | None = None
+    watch: int | None = None
 
     def checked(self) -> "Start":
         """`InputError` before anything is read."""
@@ -74,6 +83,8 @@ class Start:
             raise InputError(f"epochs must be a whole number from 1; got {self.epochs!r}.")
         if self.kind not in KINDS:
             raise InputError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}.")
+        if self.watch is not None and (type(self.watch) is not int or self.watch < 2):
+            raise InputError(f"watch must be a whole number of steps from 2, or None; got {self.watch!r}.")
         return self
 
     def edge(self) -> int:
@@ -108,7 +119,7 @@ def learn(
     said = balancing_weights(images.labels[~held], images.names)[1]
     if said and (start.how != "auto" or start.weights is None):  # else `transfer` says it
         progress.say(said)
-    net, training, curve = _network(images.take(~held), start, where, seed, run, progress)
+    net, training, left = _network(images.take(~held), start, where, seed, run, progress)
     with tempfile.TemporaryDirectory(prefix="sortal-") as work:
         encoder = _encoder(net, Path(work), images.pixels.shape[1:3], training["normalize"])
         encoder.name = start.net
@@ -116,9 +127,7 @@ def learn(
         weights = Path(work) / NETWORK_FILE
         weights.write_bytes(network_bytes(net))
         assert encoder.weights is not None
-        extra = {"encoder.onnx": encoder.weights, NETWORK_FILE: weights}
-        if curve:
-            extra["curve.csv"] = curve
+        extra = {"encoder.onnx": encoder.weights, NETWORK_FILE: weights, **left}
         save_model(
             into, head,
             encoder={
@@ -137,8 +146,8 @@ def learn(
 
 def _network(
     images: LabelledImages, start: Start, where: Device, seed: int, run: Path, progress: Progress
-) -> tuple[Network, dict[str, Any], Path | None]:
-    """Trained; how: way, epochs, weights it started from, normalisation; its curve, where it has one."""
+) -> tuple[Network, dict[str, Any], dict[str, Path]]:
+    """Trained; how: way, epochs, weights it started from, normalisation; files that its run has left."""
     augment = Augment()
     if start.how != "frozen":
         augment = augment_of(images, start.kind, images.pixels.shape[1], progress)
@@ -166,15 +175,32 @@ def _network(
     if body is None or way == "scratch":
         net = nets.builder(start.net)(len(images.names), in_channels=3, seed=seed)
         check_images(images, net)
-        from_scratch(net, images, course, seed, **loop)
-        return net.cpu().eval(), made, folder / "curve.csv"
+        _watched(partial(from_scratch, net, images, course, seed, **loop), start, folder, progress)
+        return net.cpu().eval(), made, _left(folder)
     check_images(images, body)
     progress.say("the head first, on the vectors of the body as it is")
     fit_head(body, body_vectors(body, images, normalize, where), images.labels, seed)
     if way == "frozen":
-        return body.cpu().eval(), made, None
-    fine_tune(body, images, course, seed, **loop)
-    return body.cpu().eval(), made, folder / "curve.csv"
+        if start.watch:
+            progress.say("no gradient to watch: of a frozen network only the head is fitted, in one piece")
+        return body.cpu().eval(), made, {}
+    _watched(partial(fine_tune, body, images, course, seed, **loop), start, folder, progress)
+    return body.cpu().eval(), made, _left(folder)
+
+
+def _watched(run: Callable[..., Trained], start: Start, folder: Path, progress: Progress) -> None:
+    """Carry out `run`; watched where that is asked, with what was seen said at the end."""
+    if start.watch is None:
+        run()
+        return
+    with Watched(folder, start.watch) as seen:
+        done = run(watchers=[seen])
+    for line in (done.stopped, *seen.verdict()):
+        progress.say(line)
+
+
+def _left(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in ("curve.csv", SAMPLES) if (folder / name).exists()}
 
 
 def _in_colour(body: Network) -> Network:

@@ -47,6 +47,33 @@ def test_a_run_of_images(sortal):
     assert "must have the network's 10 names and 3 channels" in record.error()
 
 
+def test_a_run_that_was_watched(sortal, tmp_path):
+    ran = sortal("sequence", "train", "adding-rnn", "--smoke", "--into", "run", "--watch", "2")
+    assert "depth, every 2 steps: healthy at 3 of 3 samples." in ran.err
+    assert "rnn at the end: " in ran.err
+    assert "Clipping at 1 acted in " in ran.err
+    record = sortal("gradients", "run", "--steps", "0", "--json").json("gradients")
+    assert [one["step"] for one in record["watched"]] == [2, 4, 6]
+    assert len(record["lags"][0]["gradient"][0]) == 20
+    page = (tmp_path / "gradients" / "index.html").read_text()
+    assert "<title>epoch 2, lag 3: " in page
+    assert "<title>head, step 4: " in page
+    for name in ("gradient-by-lag-0.png", "lag-by-step-0.svg", "layer-by-step.png", "powers-0.svg"):
+        assert (tmp_path / "gradients" / name).exists()
+    (tmp_path / "run" / "microscope.json").write_text("{")
+    assert "Remove it, or train again" in sortal("gradients", "run").error()
+
+
+def test_a_run_of_images_is_watched(sortal, tmp_path):
+    ran = sortal("recipe", "lenet5-mnist", "--smoke", "--into", "run", "--watch", "4")
+    assert "depth, every 4 steps: " in ran.err
+    record = sortal("gradients", "run", "--steps", "0", "--json").json("gradients")
+    assert record["watched"][0]["step"] == 4
+    assert (tmp_path / "gradients" / "layer-by-step.png").exists()
+
+
 def test_refusals(sortal):
+    assert "'--watch'" in sortal("recipe", "lenet5-mnist", "--smoke", "--watch", "1").error(2)
+    assert "--watch belong to a network" in sortal("train", "p", "--into", "m", "--watch", "50").error(2)
     assert "or a network of sortal.nets such as resnet20" in sortal("gradients", "resnet21").error()
     assert "--steps" in sortal("gradients", "plain20", "--steps", "-1").error(2)

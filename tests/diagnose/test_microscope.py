@@ -56,7 +56,7 @@ def test_a_recurrent_layer_is_seen_by_lag():
     net = Recurrent()
     with Microscope(2) as seen:
         train(net, Carry(), Pieces(), Plan(epochs=2, peak_lr=0.01), device="cpu", watchers=[seen])
-    gradients = [sample.state_gradients["rnn"] for sample in seen.samples]
+    gradients = [sample.reach["rnn"].gradient for sample in seen.samples]
     assert [one.shape[1] for one in gradients] == [20, 14, 7, 20, 14][: len(gradients)]
     assert all(np.isfinite(one).all() and (one > 0).all() for one in gradients)
 

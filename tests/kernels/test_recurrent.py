@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sortal.kernels import GATES, recurrent_reference, run_cell, step_jacobians
+from sortal.kernels import GATES, before_step, recurrent_reference, run_cell, step_jacobians
 
 # One of each; more items than steps; a width that fills no vector.
 SHAPES = [(1, 1, 1), (3, 5, 2), (20, 1, 7), (6, 3, 33)]
@@ -38,3 +38,20 @@ def test_very_large_sums_saturate_without_a_warning():
         found = run_cell("gru", sums, np.zeros((3, 1)), np.zeros(3), np.full((1, 1), 0.3))
     assert found.states[1, 0, 0] == 0.3
     assert found.scales.tolist() == [[[[[0], [0], [0]]]]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 34])
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_with_the_step_before(size, apart, dtype):
+    """An LSTM's step, one that is none by its last row alone, and one of odd size."""
+    rng = np.random.default_rng(size)
+    product, step = rng.normal(size=(2, size, size)).astype(dtype)
+    if apart and size % 2 == 0:
+        step[:, size // 2 :] = np.vstack([np.diag(row) for row in rng.normal(size=(2, size // 2))])
+        if size > 2:
+            step[-1, size // 2] = rng.integers(2)
+    ours, theirs = np.empty_like(step), np.empty_like(step)
+    before_step(product, step, ours)
+    recurrent_reference.before_step(product, step, theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=CLOSE[dtype], atol=CLOSE[dtype])

@@ -3,6 +3,7 @@
 import click
 
 from sortal.cli.training import DEVICE, EPOCHS, INTO, SEED, SMOKE, need_nets
+from sortal.cli.watch import watch_option, watching
 
 NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of sortal.train.recipes
 
@@ -17,6 +18,7 @@ NAMES = ("lenet5-mnist", "resnet20-cifar10", "resnet20-finetune")  # those of so
 @SEED
 @DEVICE
 @INTO
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def recipe(
     name: str,
@@ -26,6 +28,7 @@ def recipe(
     seed: int,
     device: str,
     into: str | None,
+    watch: int | None,
     as_json: bool,
 ) -> None:
     """Train a published recipe and test it against its goal.
@@ -54,9 +57,9 @@ def recipe(
     need_nets("sortal recipe")
     from sortal.train.run_recipe import run_recipe
 
-    with progress() as shown:
+    with progress() as shown, watching(into, watch, shown) as watchers:
         found = run_recipe(
-            asked, data, device=device, folder=into, progress=shown,
+            asked, data, device=device, folder=into, watchers=watchers, progress=shown,
             on_epoch=lambda epoch: shown.say(epoch_line(epoch, plan.epochs)),
         )  # fmt: skip
     if as_json:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sortal.cli.training import DEVICE, EPOCHS, INTO, SEED, SMOKE, need_nets
+from sortal.cli.watch import watch_option, watching
 
 if TYPE_CHECKING:
     from sortal.train.sequence.run import SequenceOutcome
@@ -37,10 +38,11 @@ def sequence() -> None:
 @click.option("--leave-out", metavar="SPEAKER", help="For fsdd: test on all clips of one speaker.")
 @DEVICE
 @INTO
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def train(
     name: str, data: str | None, smoke: bool, epochs: int | None, seed: int, leave_out: str | None,
-    device: str, into: str | None, as_json: bool,
+    device: str, into: str | None, watch: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Train a recipe and judge it by its test set.
 
@@ -68,9 +70,9 @@ def train(
     need_nets("sortal sequence")
     from sortal.train.sequence.run import run_sequence
 
-    with progress() as shown:
+    with progress() as shown, watching(into, watch, shown) as watchers:
         found = run_sequence(
-            replace(asked, plan=plan), data, device=device, folder=into, progress=shown,
+            replace(asked, plan=plan), data, device=device, folder=into, watchers=watchers, progress=shown,
             on_epoch=lambda epoch: shown.say(epoch_line(epoch, plan.epochs)),
         )  # fmt: skip
     if as_json:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sortal.cli.training import BATCH_SIZE, DEVICE, KIND, PEAK_LR, need_nets
+from sortal.cli.watch import watch_option
 
 if TYPE_CHECKING:
     from sortal.train import Head
@@ -27,6 +28,7 @@ RECURRENT = ("gru", "lstm", "rnn")  # those of sortal.sequence_learning
 @BATCH_SIZE
 @PEAK_LR
 @DEVICE
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def train(pile: str, into: str, seed: int, net: str | None, as_json: bool, **of_network: Any) -> None:
     """Train a classifier from the named items, and test it.

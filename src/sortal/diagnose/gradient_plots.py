@@ -7,6 +7,7 @@ different kinds differ in their dashes too.
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from sortal.diagnose.time.lags import Lags
 from sortal.diagnose.time.spectrum import Spectrum
 
 __all__ = [
-    "Drawn", "depth_profile", "gates_over_time", "gradient_by_lag", "influence_by_lag", "lag_by_step",
-    "spectra",
+    "Drawn", "by_epoch", "depth_profile", "gates_over_time", "gradient_by_lag", "influence_by_lag",
+    "lag_by_step", "layer_by_step", "log_grid", "powers", "spectra",
 ]  # fmt: skip
 
 STYLES = ("-", "--", ":", "-.")
+MOST_POWERS = 50
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,24 @@ def spectra(found: Mapping[str, Spectrum]) -> Drawn:
     figure, axes = _figure()
     turn = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(turn), np.sin(turn), color="#1f1e1b", linewidth=0.8)
-    for (name, one), marker, color in zip(found.items(), "o^sxv+D*", COLORS * 2):
+    for (name, one), marker, color in zip(found.items(), cycle("o^sxv+D*"), cycle(COLORS)):
         axes.plot(
             one.values.real, one.values.imag, marker, color=color, markersize=3.5, label=name, alpha=0.8
         )
     axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    return _drawn(figure)
+
+
+def powers(found: Mapping[str, Spectrum]) -> Drawn:
+    """log10 |W^k| of the recurrent matrices by k; dotted, what the largest modulus alone would make of it."""
+    figure, axes = _figure()
+    k = np.arange(MOST_POWERS + 1)
+    for (name, one), style, color in zip(found.items(), cycle(("-", "--", "-.")), cycle(COLORS)):
+        axes.plot(k, one.log_norms(MOST_POWERS) / np.log(10), style, color=color, label=name)
+        if one.radius > 0:
+            axes.plot(k, k * np.log10(one.radius), ":", color=color, linewidth=0.8)
+    axes.set(xlabel="power k, steps", ylabel="|W^k|, log10")
     axes.legend(frameon=False, fontsize=7)
     return _drawn(figure)
 
@@ -91,32 +106,56 @@ def gates_over_time(gates: Sequence[Gate]) -> Drawn:
     return _drawn(figure)
 
 
-def gradient_by_lag(samples: Sequence[Sample], name: str) -> Drawn:
-    """|dL/dh_(T-lag)| of the first cell of layer `name`, one curve an epoch, later ones lighter."""
+def gradient_by_lag(curves: Mapping[str, np.ndarray]) -> Drawn:
+    """|dL/dh_(T-lag)| by lag, one curve a name, later ones lighter; see `by_epoch`."""
     figure, axes = _figure()
-    last = {sample.epoch: sample for sample in samples if name in sample.state_gradients}
-    colors = _cividis(len(last))
-    for color, (epoch, sample) in zip(colors, last.items()):
-        lengths = sample.state_gradients[name][0][::-1]
-        axes.plot(np.where(lengths > 0, lengths, np.nan), color=color, label=f"epoch {epoch + 1}")
+    for color, (name, lengths) in zip(_cividis(len(curves)), curves.items()):
+        axes.plot(np.where(lengths > 0, lengths, np.nan), color=color, label=name)
     axes.set(xlabel="lag, steps back from the end", ylabel="|dL/dh|, in units of the loss", yscale="log")
-    if len(last) <= 8:
+    if len(curves) <= 8:
         axes.legend(frameon=False, fontsize=7)
     return _drawn(figure)
 
 
+def by_epoch(samples: Sequence[Sample], name: str) -> dict[str, np.ndarray]:
+    """|dL/dh| by lag of the first cell of layer `name` in the last sample of each epoch."""
+    last = {sample.epoch: sample for sample in samples if name in sample.reach}
+    return {f"epoch {epoch + 1}": one.reach[name].gradient[0][::-1] for epoch, one in last.items()}
+
+
 def lag_by_step(samples: Sequence[Sample], name: str) -> Drawn:
     """|dL/dh_(T-lag)| of the first cell of layer `name` as a map: lag by step of training."""
+    seen = [sample for sample in samples if name in sample.reach]
+    rows = [sample.reach[name].gradient[0][::-1] for sample in seen]
+    return _map(seen, rows, "lag, steps back from the end", "|dL/dh|, log10")
+
+
+def layer_by_step(samples: Sequence[Sample]) -> Drawn:
+    """The length of each layer's gradient as a map: layer by step of training."""
+    rows = [np.array([layer.gradient_norm for layer in sample.profile.layers]) for sample in samples]
+    return _map(samples, rows, "layer, from input to loss", "|gradient|, log10", first=1)
+
+
+def _map(
+    samples: Sequence[Sample], rows: Sequence[np.ndarray], across: str, of: str, first: int = 0
+) -> Drawn:
     figure, axes = _figure()
-    rows = [s.state_gradients[name][0][::-1] for s in samples if name in s.state_gradients]
-    steps = [s.step for s in samples if name in s.state_gradients]
-    grid = np.full((len(rows), max(map(len, rows))), np.nan)
-    for row, one in zip(grid, rows):
-        row[: len(one)] = np.log10(np.maximum(one, 1e-30))
-    shown = axes.pcolormesh(np.arange(grid.shape[1]), steps, grid, cmap="cividis", shading="nearest")
-    figure.colorbar(shown, ax=axes, label="|dL/dh|, log10")
-    axes.set(xlabel="lag, steps back from the end", ylabel="step of training")
+    grid = log_grid(rows)
+    places, steps = first + np.arange(grid.shape[1]), [sample.step for sample in samples]
+    shown = axes.pcolormesh(places, steps, grid, cmap="cividis", shading="nearest")
+    figure.colorbar(shown, ax=axes, label=of)
+    axes.set(xlabel=across, ylabel="step of training")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     return _drawn(figure)
+
+
+def log_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """log10 of rows of unequal length; NaN where there is nothing, or nothing that is finite and above 0."""
+    grid = np.full((len(rows), max(map(len, rows))), np.nan)
+    for out, row in zip(grid, rows):
+        known = (row > 0) & np.isfinite(row)
+        out[: len(row)][known] = np.log10(row[known])
+    return grid
 
 
 def _figure() -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -11,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 from sortal.diagnose.depth.profile import Profile, profile_of
 from sortal.diagnose.depth.recorder import Recorder
 from sortal.diagnose.time.cells import recurrent_layers, unwrapped
-from sortal.diagnose.time.lags import Caught, catch
+from sortal.diagnose.time.lags import Caught, Reach, catch
 from sortal.errors import InputError
 from sortal.train.loop import Moment
 
@@ -20,12 +19,12 @@ __all__ = ["Microscope", "Sample"]
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen at `step`: layers, and |dL/dh_t| of each recurrent one, (layers x directions, T)."""
+    """What was seen at `step`, from 0 on: all layers, and by name how far back recurrent ones reach."""
 
     step: int
     epoch: int
     profile: Profile
-    state_gradients: dict[str, np.ndarray]
+    reach: dict[str, Reach]
 
 
 class Microscope:
@@ -85,8 +84,8 @@ class Microscope:
             flow.module: [p.detach().clone() for p in flow.module.parameters(recurse=False) if p.ndim > 1]
             for flow in self._recorder.layers if flow.module is not None
         }  # fmt: skip
-        gradients = {name: one.state_gradients(one.layers()) for name, one in self._caught.items()}
-        self.samples.append(Sample(moment.step, moment.epoch, profile, gradients))
+        reach = {name: one.reach(name) for name, one in self._caught.items()}
+        self.samples.append(Sample(moment.step, moment.epoch, profile, reach))
         self._modules = [flow.module for flow in self._recorder.layers]
         self.close()
 

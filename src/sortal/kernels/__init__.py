@@ -15,7 +15,7 @@ from sortal.kernels.medoids import (
     nearest_two_medoids,
 )
 from sortal.kernels.memberships import fuzzy_step, soft_step
-from sortal.kernels.recurrent import GATES, CellKind, CellSteps, run_cell, step_jacobians
+from sortal.kernels.recurrent import GATES, CellKind, CellSteps, before_step, run_cell, step_jacobians
 from sortal.kernels.reference import (
     oriented_gradients,
     shared_neighbors,
@@ -34,6 +34,7 @@ __all__ = [
     "Exchanges",
     "NearestTwo",
     "SparseRows",
+    "before_step",
     "block_if_small",
     "build_medoids",
     "cosine_density_groups",

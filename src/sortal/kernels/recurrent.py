@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from sortal.kernels.threads import one_blas_thread
 
-__all__ = ["GATES", "CellKind", "CellSteps", "run_cell", "step_jacobians"]
+__all__ = ["GATES", "CellKind", "CellSteps", "before_step", "run_cell", "step_jacobians"]
 
 CellKind = Literal["tanh", "relu", "gru", "lstm"]
 GATES: dict[str, str] = {"tanh": "h", "relu": "h", "gru": "rzn", "lstm": "ifgo"}  # as weight_hh has its rows
@@ -48,7 +48,7 @@ def run_cell(
 
     found = empty_steps(kind, sums, weight, start)
     parts = found.states, found.gates, found.scales, found.diagonal, found.slope
-    across = np.ascontiguousarray(weight.T)
+    across = np.ascontiguousarray(weight.T) if len(start) > 1 else weight  # one item needs none
     with one_blas_thread():
         if kind == "lstm":
             lstm(sums, weight, across, bias, *parts)
@@ -76,6 +76,23 @@ def step_jacobians(
     out: Float[np.ndarray, "n s s"],
 ) -> None:
     """The derivatives of n steps, written into `out`."""
-    from sortal.kernels.recurrent_loops import jacobians
+    from sortal.kernels.recurrent_loops import jacobians, lstm_jacobians
 
-    jacobians(scales, weight, diagonal, out)
+    (lstm_jacobians if scales.shape[1] == 2 else jacobians)(scales, weight, diagonal, out)
+
+
+def before_step(
+    product: Float[np.ndarray, "s s"], step: Float[np.ndarray, "s s"], out: Float[np.ndarray, "s s"]
+) -> None:
+    """`product` @ `step` into `out`: a product of steps with the one before them.
+
+    An LSTM's step keeps its cells apart, d c_t/d c_{t-1} being diagonal: half the arithmetic is enough.
+    """
+    from sortal.kernels.recurrent_loops import cell_columns, keeps_cells_apart
+
+    if not keeps_cells_apart(step):
+        np.matmul(product, step, out=out)
+        return
+    half = len(step) // 2
+    np.matmul(product, step[:, :half], out=out[:, :half])
+    cell_columns(product, step, out)

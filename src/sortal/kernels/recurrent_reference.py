@@ -5,7 +5,7 @@ from scipy.special import expit
 
 from sortal.kernels.recurrent import CellKind, CellSteps, empty_steps
 
-__all__ = ["run_cell", "step_jacobians"]
+__all__ = ["before_step", "run_cell", "step_jacobians"]
 
 Parts = list[np.ndarray]  # one a gate
 Step = tuple[np.ndarray, Parts, list[Parts], Parts, np.ndarray]  # as the fields of CellSteps
@@ -36,6 +36,10 @@ def step_jacobians(scales: np.ndarray, weight: np.ndarray, diagonal: np.ndarray,
     matrices = weight.reshape(n_gates, hidden, hidden)
     blocks[..., :hidden] = np.einsum("nrki,kij->nrij", scales, matrices)
     blocks[:, :, on, blocks.shape[3] - hidden + on] += diagonal
+
+
+def before_step(product: np.ndarray, step: np.ndarray, out: np.ndarray) -> None:
+    np.matmul(product, step, out=out)
 
 
 def _tanh(of_x: Parts, of_h: Parts, h: np.ndarray) -> Step:

@@ -47,6 +47,8 @@ class Moment:
     answer: Answer
     net: nn.Module
     batch: Batch
+    task: Task
+    plan: Plan
 
 
 Watcher = Callable[[Moment], str | None]  # a reason to stop, or None to go on
@@ -184,8 +186,9 @@ class _Run:
         answer.loss.backward()  # type: ignore[no-untyped-call]
         self._check_loss()
         self.watch.note(self.step, rate, answer.loss.detach(), batch)
+        moment = Moment(self.step, self.epoch, rate, answer, self.net, batch, self.task, self.plan)
         for watcher in watchers:
-            if reason := watcher(Moment(self.step, self.epoch, rate, answer, self.net, batch)):
+            if reason := watcher(moment):
                 return reason
         if self.plan.clip_norm:
             limit = self.plan.clip_norm

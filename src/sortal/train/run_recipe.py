@@ -1,7 +1,7 @@
 """A recipe carried out: data in, a trained network and its figure on the test images out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sortal.train.batches import ImageBatches
 from sortal.train.curve import Epoch
 from sortal.train.device import choose_device
 from sortal.train.labels import balancing_weights, check_labels
-from sortal.train.loop import Trained, judge, train
+from sortal.train.loop import Trained, Watcher, judge, train
 from sortal.train.recipes import Recipe
 from sortal.train.split import draw_evenly, held_out_mask
 
@@ -49,6 +49,7 @@ def run_recipe(
     *,
     device: str = "auto",
     folder: str | os.PathLike[str] | None = None,
+    watchers: Sequence[Watcher] = (),
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress = Progress(),  # noqa: B008 (has no state)
 ) -> Outcome:
@@ -79,8 +80,8 @@ def run_recipe(
     if before is not None:
         progress.say(f"as it comes: {before:.2%} of the test images right")
     trained = train(
-        net, task, batches, recipe.plan, valid=valid, device=where, folder=folder, on_epoch=on_epoch,
-        progress=progress,
+        net, task, batches, recipe.plan, valid=valid, device=where, folder=folder, watchers=watchers,
+        on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
     return Outcome(
         recipe=recipe.name, right=judge(net, task, testing, where)[1], before=before, goal=recipe.goal,

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from sortal.train.curve import Epoch
 from sortal.train.device import Device
 from sortal.train.head import fit_linear
 from sortal.train.labels import balancing_weights
-from sortal.train.loop import Trained, train
+from sortal.train.loop import Trained, Watcher, train
 from sortal.train.normalize import Normalize
 from sortal.train.plan import Plan
 from sortal.train.trouble import SMALLER
@@ -122,6 +122,7 @@ def _trained(
     *,
     device: Device,
     folder: str | os.PathLike[str] | None = None,
+    watchers: Sequence[Watcher] = (),
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress,
 ) -> Trained:
@@ -130,7 +131,10 @@ def _trained(
         device=device.device,
     )  # fmt: skip
     task = Classify(weights=balancing_weights(images.labels, images.names)[0])
-    return train(net, task, batches, plan, device=device, folder=folder, on_epoch=on_epoch, progress=progress)
+    return train(
+        net, task, batches, plan, device=device, folder=folder, watchers=watchers, on_epoch=on_epoch,
+        progress=progress,
+    )  # fmt: skip
 
 
 def _outputs(

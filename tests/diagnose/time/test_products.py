@@ -102,6 +102,19 @@ def test_the_stack_reaches_from_the_first_layer_to_the_last():
     assert np.allclose(product(stack_jacobians(rnn, x, state), 6)[3:, :3], torch.stack(by_hand), atol=1e-10)
 
 
+@pytest.mark.parametrize("lag", [2, 9])
+def test_a_step_that_is_not_finite_is_refused_even_behind_one_that_is_zero(lag):
+    grid = chain(10, 4)
+    grid[10 - lag, 1, 2] = np.nan
+    grid[5] = 0
+    with pytest.raises(InputError, match="must be finite"):
+        log_norms(grid)
+
+
+def test_whole_numbers_are_taken():
+    assert np.allclose(log_norms([[[0, 2], [1, 0]]]), np.log([2, 5]) / 2)
+
+
 def test_horizon():
     falling = np.log(0.5) * np.arange(20.0)
     assert horizon(falling) == 7  # 0.5^6 = 0.016, 0.5^7 = 0.008

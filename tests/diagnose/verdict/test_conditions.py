@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -133,6 +134,62 @@ def test_sequences_of_unequal_length_read_by_their_last_state(cell):
     assert lags.gradient[0, -1] == pytest.approx(float(h.grad[[1, 3], -1].norm()), rel=1e-4)
     found = examine(net, SequenceClassify(), [given])
     assert {layer.name for layer in found.profiles[0].reached} == {"rnn", "head"}
+
+
+class Packs(nn.Module):
+    """The same network fed packed sequences, its last state read."""
+
+    def __init__(self, rnn, in_order):
+        super().__init__()
+        self.rnn, self.head, self.in_order = rnn, nn.Linear(rnn.hidden_size, 3), in_order
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(
+            x, lengths, batch_first=self.rnn.batch_first, enforce_sorted=self.in_order
+        )
+        _, last = self.rnn(packed)
+        return self.head((last[0] if isinstance(last, tuple) else last)[-1])
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("lengths", [[3, 9, 1, 9, 5, 2], [9, 9, 5, 3, 2, 1]])
+def test_packed_sequences_are_looked_at_by_their_longest(kind, first, lengths):
+    torch.manual_seed(0)
+    net = Packs(getattr(nn, kind)(2, 5, num_layers=2, bidirectional=True, batch_first=first), lengths[0] == 9)
+    given = batch(9, first)
+    loss = lambda: nn.functional.cross_entropy(net(given["inputs"], lengths), given["labels"])  # noqa: E731
+    (lags,) = lags_of(net, loss)
+    assert lags.gradient.shape == (4, 9)
+    assert lags.log_influence.shape == (4, 10)
+    assert np.isfinite(lags.gradient).all()
+    rows = [i for i, length in enumerate(lengths) if length == 9]
+    x = given["inputs"] if first else given["inputs"].transpose(0, 1)
+    # The same two items by themselves, unpacked: the gradient by the last state that the head reads.
+    both = x[rows] if first else x[rows].transpose(0, 1)
+    _, last = net.rnn(both)
+    h = (last[0] if isinstance(last, tuple) else last).detach().requires_grad_()
+    nn.functional.cross_entropy(net.head(h[-1]), given["labels"][rows], reduction="sum").backward()
+    assert lags.gradient[3, 0] * 6 == pytest.approx(float(h.grad[-1].norm()), rel=1e-4)
+    found = examine(net, Asks(lengths), [given])
+    assert [layer.name for layer in found.profiles[0].layers] == ["rnn", "head"]
+    assert [one.subject for one in found.verdicts] == ["depth", "rnn"]
+
+
+class Asks(Task):
+    def __init__(self, lengths):
+        self.lengths = lengths
+
+    def loss(self, net, batch):
+        loss = nn.functional.cross_entropy(net(batch["inputs"], self.lengths), batch["labels"])
+        return Answer(loss, 6, torch.zeros(()))
+
+
+def test_a_projected_lstm_has_a_depth_and_no_lags():
+    net = Reads(nn.LSTM(2, 6, proj_size=4))
+    net.head = nn.Linear(4, 3)
+    found = examine(net, Classify(), [batch(7)])
+    assert [one.subject for one in found.verdicts] == ["depth"]
 
 
 def test_the_step_at_which_nan_is_born():

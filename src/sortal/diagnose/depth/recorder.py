@@ -97,10 +97,10 @@ class Recorder:
             if not self._inside:
                 return
             self._inside.pop()
-            shown = out[0] if isinstance(out, tuple) and out else out
-            if isinstance(shown, Tensor) and _own_weight(module) is not None:
+            shown = _tensors(out)[:1]
+            if shown and _own_weight(module) is not None:
                 self._channels_first = isinstance(module, nn.modules.conv._ConvNd)
-                self.layers.append(self._flow(name, type(module).__name__, module, out, shown))
+                self.layers.append(self._flow(name, type(module).__name__, module, out, shown[0]))
             if not self._inside:
                 self._stop()
 
@@ -148,6 +148,7 @@ def _noted(flow: Flow) -> Callable[[Tensor], None]:
 
 
 def _tensors(out: object) -> list[Tensor]:
+    """Those of a layer's answer, also of a packed sequence, which is a tuple that begins with its values."""
     if isinstance(out, Tensor):
         return [out]
     return [one for part in out for one in _tensors(part)] if isinstance(out, tuple) else []

@@ -68,8 +68,14 @@ def is_recurrent(module: nn.Module) -> bool:
 
 
 def recurrent_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The recurrent layers of a network by name, in its own order; one that is the network itself is ''."""
-    return {name: module for name, module in unwrapped(net).named_modules() if is_recurrent(module)}
+    """The recurrent layers of a network by name, in its own order; one that is the network itself is ''.
+
+    LSTMs with a projection are left out: their state has two sizes, and no formula here is theirs.
+    """
+    return {
+        name: module for name, module in unwrapped(net).named_modules()
+        if is_recurrent(module) and not getattr(module, "proj_size", 0)
+    }  # fmt: skip
 
 
 def unwrapped(net: nn.Module) -> nn.Module:

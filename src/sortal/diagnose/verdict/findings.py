@@ -1,7 +1,7 @@
 """Everything that is found out about one network's gradient, and what is left on disk of it.
 
-index.html        verdicts and cures, charts that tell their values, pictures; asks nothing of any network
-NAME.png .svg     each picture
+index.html        verdicts and cures, charts that tell their values; asks nothing of any network
+NAME.png .svg     each picture, by matplotlib
 gradients.json    everything, as `--json` prints it
 """
 
@@ -13,16 +13,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sortal.diagnose import gradient_plots as plots
-from sortal.diagnose.chart import Chart, drawing
 from sortal.diagnose.depth.coherence import coherence
 from sortal.diagnose.depth.profile import Profile, layer_profile
 from sortal.diagnose.study_folder import made_folder
 from sortal.diagnose.time.products import horizon
+from sortal.diagnose.verdict.conditions import sign_in_depth
 from sortal.diagnose.verdict.cures import Trial, try_cures
 from sortal.diagnose.verdict.examination import Examination, ask, examine
+from sortal.diagnose.verdict.findings_page import (
+    cures_section,
+    depth_sections,
+    time_section,
+    watched_section,
+)
 from sortal.diagnose.verdict.opened import Opened
-from sortal.page import Picture, Section, Table, page
+from sortal.page import Section, page
 from sortal.progress import Progress
 from sortal.whole import write_whole
 
@@ -108,8 +116,14 @@ def findings_record(found: Findings) -> dict[str, Any]:
         "lags": [
             {"layer": one.name, "cell": one.kind, "horizon": [horizon(row) for row in one.log_influence],
              "log_influence": [[_plain(x) for x in row] for row in one.log_influence.tolist()],
+             "gradient": [[_plain(x) for x in row] for row in one.gradient.tolist()],
              "radius": {name: spectrum.radius for name, spectrum in one.spectra.items()}}
             for one in found.seen.lags[0]
+        ],
+        "watched": [
+            {"step": one.step, "epoch": one.epoch, "loss": _plain(one.profile.loss),
+             "condition": sign_in_depth(one.profile).condition}
+            for one in found.subject.samples
         ],
         "trials": [{key: _plain(value) for key, value in vars(one).items()} for one in found.trials],
     }  # fmt: skip
@@ -129,19 +143,28 @@ def write_findings(folder: str | os.PathLike[str], found: Findings) -> Path:
     record = json.dumps(findings_record(found), indent=1) + "\n"
     write_whole(path / "gradients.json", record.encode())
     target = path / "index.html"
-    facts = [("network", type(found.subject.net).__name__), ("batches", str(len(found.subject.batches)))]
+    facts = [
+        ("network", type(found.subject.net).__name__), ("batches", str(len(found.subject.batches))),
+        ("pictures", f"{', '.join(drawn)}: as PNG and SVG beside this page"),
+    ]  # fmt: skip
     title = f"Does the gradient of {found.subject.name} get there?"
-    write_whole(target, page(title, found.verdict, _sections(found, drawn), facts).encode())
+    write_whole(target, page(title, found.verdict, _sections(found), facts).encode())
     return target
 
 
 def _drawn(found: Findings) -> dict[str, plots.Drawn]:
-    lags = found.seen.lags[0]
+    lags, samples = found.seen.lags[0], found.subject.samples
     drawn = {"depth": plots.depth_profile(_profiles(found))}
+    if samples:
+        drawn["layer-by-step"] = plots.layer_by_step(samples)
     if lags:
         drawn["influence"] = plots.influence_by_lag(lags)
-    for i, one in enumerate(lags):
+    for i, (one, curves) in enumerate(zip(lags, _curves(found).values())):
+        drawn[f"gradient-by-lag-{i}"] = plots.gradient_by_lag(curves)
+        if any(one.name in sample.reach for sample in samples):
+            drawn[f"lag-by-step-{i}"] = plots.lag_by_step(samples, one.name)
         drawn[f"spectrum-{i}"] = plots.spectra(one.spectra)
+        drawn[f"powers-{i}"] = plots.powers(one.spectra)
         if one.gates:
             drawn[f"gates-{i}"] = plots.gates_over_time(one.gates)
     return drawn
@@ -152,66 +175,20 @@ def _profiles(found: Findings) -> dict[str, Profile]:
     return whole | ({"shortcuts cut": found.severed} if found.severed else {})
 
 
-CAPTIONS = {
-    "depth": "The gradient on its way down: length of the loss's gradient by each layer's output.",
-    "influence": "What is left of a past state's influence on the present one.",
-    "spectrum": "Eigenvalues of the recurrent matrices; outside the circle W^k grows, inside it dies away.",
-    "gates": "How far the gates are open, the mean of units and items with one standard deviation.",
-}
-
-
-def _sections(found: Findings, drawn: dict[str, plots.Drawn]) -> list[Section]:
-    profile = found.seen.profiles[0]
-    names = tuple(layer.name for layer in profile.reached)
-    lines = tuple((name, tuple(one.signal for one in it.reached)) for name, it in _profiles(found).items())
-    chart = Chart("Point at a layer.", lines, names, "layer, from input to loss", "|dL/d output|")
-    pictures = {
-        name: Picture(f"{name}.png", one.png, CAPTIONS[name.split("-")[0]], 560)
-        for name, one in drawn.items()
+def _curves(found: Findings) -> dict[str, dict[str, np.ndarray]]:
+    """|dL/dh| by lag of each recurrent layer: by epoch where the run was watched, else on the first batch."""
+    return {
+        one.name: plots.by_epoch(found.subject.samples, one.name) or {"now": one.gradient[0][::-1]}
+        for one in found.seen.lags[0]
     }
-    depth = Section("Through depth", (), (pictures.pop("depth"),), _layers(profile), (drawing(chart),))
-    sections = [depth]
-    if pictures:
-        sections.append(Section("Through time", (), tuple(pictures.values()), _gates(found)))
+
+
+def _sections(found: Findings) -> list[Section]:
+    sections = depth_sections(_profiles(found), found.coherent)
+    if found.seen.lags[0]:
+        sections.append(time_section(found.seen.lags[0]))
+    if found.seen.lags[0] or found.subject.samples:
+        sections.append(watched_section(found.subject.samples, _curves(found)))
     if found.trials:
-        sections.append(Section("Cures, each tried on a copy", table=_trials(found)))
+        sections.append(cures_section(found.trials))
     return sections
-
-
-def _layers(profile: Profile) -> Table:
-    columns = (
-        "layer", "kind", "|dL/d output|", "|gradient|", "|weights|", "update / weights", "mean", "variance"
-    )  # fmt: skip
-    rows = tuple(
-        (one.name, one.kind, *(_number(x) for x in (
-            one.signal, one.gradient_norm, one.weight_norm, one.update_ratio, one.mean, one.variance
-        )))
-        for one in profile.layers
-    )  # fmt: skip
-    return Table(columns, rows)
-
-
-def _gates(found: Findings) -> Table | None:
-    """Units that never open stay under .1 for the whole batch, those that never close over .9."""
-    rows = tuple(
-        (f"{lags.name} {gate.name}", str(gate.layer), "back" if gate.reverse else "forth",
-         f"{gate.mean.mean():.2f}", f"{gate.spread.mean():.2f}", str(len(gate.never_open)),
-         str(len(gate.never_closed)), "yes" if gate.keeps else "no")
-        for lags in found.seen.lags[0] for gate in lags.gates
-    )  # fmt: skip
-    columns = (
-        "gate", "layer", "reads", "mean", "spread", "never open", "never closed", "keeps the state"
-    )  # fmt: skip
-    return Table(columns, rows) if rows else None
-
-
-def _trials(found: Findings) -> Table:
-    rows = tuple(
-        (one.cure, str(one.steps), _number(one.loss_before), _number(one.loss), one.condition, one.words)
-        for one in found.trials
-    )
-    return Table(("cure", "steps", "loss before", "loss after", "then", "in words"), rows)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else ""

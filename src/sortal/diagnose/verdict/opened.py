@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from sortal.data import shown
+from sortal.diagnose.microscope import Sample
+from sortal.diagnose.samples import kept_samples
 from sortal.diagnose.study_data import study_data
 from sortal.errors import InputError
 from sortal.nets import BUILDERS, builder, weights
@@ -27,13 +29,17 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Opened:
-    """`lr` is the rate that the run was trained at, None for a network that was not."""
+    """`lr` is the rate that the run was trained at, None for a network that was not.
+
+    `samples` are those of a run that was watched while it learned.
+    """
 
     name: str
     net: nn.Module
     task: Task
     batches: tuple[Batch, ...]
     lr: float | None
+    samples: tuple[Sample, ...] = ()
 
 
 def opened(
@@ -45,6 +51,13 @@ def opened(
     come from `data` as for `sortal study`, scikit-learn's digits without it; sequences as the run reads them.
     The network is in training mode, as it would go on. `InputError` for anything else.
     """
+    found = _opened(subject, data, weights_from, n_batches)
+    return replace(found, samples=kept_samples(subject)) if Path(subject).is_dir() else found
+
+
+def _opened(
+    subject: str, data: str | os.PathLike[str] | None, weights_from: str | None, n_batches: int
+) -> Opened:
     folder = Path(subject)
     if (folder / "sequence.json").exists():
         return _sequence_run(folder, data, n_batches)

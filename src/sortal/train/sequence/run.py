@@ -6,7 +6,7 @@ RUN/sequence.json   the recipe, the network's name and options, its vocabularies
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ from sortal.errors import DataError, InputError
 from sortal.progress import Progress
 from sortal.train.curve import Epoch
 from sortal.train.device import choose_device
-from sortal.train.loop import Trained, train
+from sortal.train.loop import Trained, Watcher, train
 from sortal.train.sequence.prepared import Figures, Prepared, made
 from sortal.train.sequence.recipes import SequenceRecipe
 from sortal.whole import write_whole
@@ -81,6 +81,7 @@ def run_sequence(
     *,
     device: str = "auto",
     folder: str | os.PathLike[str] | None = None,
+    watchers: Sequence[Watcher] = (),
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     progress: Progress = Progress(),  # noqa: B008 (has no state)
 ) -> SequenceOutcome:
@@ -96,7 +97,7 @@ def run_sequence(
     net = made(prepared.network, prepared.options, recipe.plan.seed)
     trained = train(
         net, prepared.task, prepared.learn, recipe.plan, valid=prepared.valid, device=where, folder=folder,
-        on_epoch=on_epoch, progress=progress,
+        watchers=watchers, on_epoch=on_epoch, progress=progress,
     )  # fmt: skip
     if folder is not None:
         _keep(Path(folder), recipe, prepared)
