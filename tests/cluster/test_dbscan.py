@@ -333,3 +333,23 @@ def test_names_of_columns_are_forgotten_with_the_next_rows():
     model.feature_names_in_ = np.array(["a", "b"])
     assert not hasattr(model.fit(clumps(40, 3)), "feature_names_in_")
     assert model.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, "far", None, np.zeros(3), 1j])
+def test_a_callable_that_returns_nonsense(value):
+    with pytest.raises(InputError, match=r"metric must return a finite number of at least 0.*returned"):
+        dbscan(LINE, 0.5, metric=lambda a, b: value if a[0] != b[0] else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "x", "message"),
+    [
+        ("precomputed", np.ones((4, 3)), "Precomputed matrix must be square. Input is a 4x3 matrix; give"),
+        ("precomputed", -np.ones((4, 4)), "Negative values in data"),
+        ("mahalanobis", np.arange(180.0).reshape(60, 3), "Must provide either V or VI.*metric_params"),
+        ("cosy", LINE, "metric='cosy' is refused by scikit-learn: The 'metric' parameter"),
+    ],
+)
+def test_what_scikit_learn_refuses_is_an_input_error(metric, x, message):
+    with pytest.raises(InputError, match=message):
+        dbscan(x, 0.5, metric=metric)

@@ -248,8 +248,27 @@ def test_groups_stand_whatever_the_units(change):
 
 
 def test_fewer_groups_than_asked_for_is_said():
-    with pytest.warns(ConvergenceWarning, match=r"distinct groups \(1\) found smaller than n_clusters \(3\)"):
-        SharedNeighborClustering(3).fit(np.ones((20, 4)))
+    line = np.arange(20.0)[:, None]  # of two directions
+    with pytest.warns(ConvergenceWarning, match=r"groups \(6\) found smaller than n_clusters \(15\)"):
+        SharedNeighborClustering(15, random_state=0).fit(line)
+
+
+def test_each_step_is_told(capsys):
+    x, told = blobs([30, 30])[0], []
+    shared_neighbor_clustering(x, 2, n_init=3, callback=told.append)
+    assert told[0] == "half-whitening 60 rows"
+    assert told[-1] == "grouping 60 rows of 4 eigenvectors into 2 groups, 3 starts"
+    SharedNeighborClustering("auto", verbose=1).fit(x)
+    assert "weighing 2 to 20 groups\n" in capsys.readouterr().out
+
+
+def test_equal_rows_are_not_torn_apart():
+    x = np.random.default_rng(0).normal(size=(2, 3))
+    for k in (2, 3, 60):
+        found = shared_neighbor_clustering(np.repeat(x, 30, axis=0), k)
+        assert (found.n_clusters, found.labels.tolist()) == (2, [0] * 30 + [1] * 30)
+    views = np.repeat([[0.0], [1]], 2, axis=0), np.array([[0.0], [1], [0], [1]])
+    assert shared_neighbor_clustering(views, 4).n_clusters == 4  # no two are equal in both
 
 
 def test_many_groups_keep_to_few_eigenvectors():

@@ -73,8 +73,8 @@ def test_every_label_is_the_formulas(name, gamma, degree, coef0, weighted, n):
         assert np.array_equal(found.labels, labels)
         assert found.inertia == pytest.approx(cost, rel=1e-9)  # another order of sums
         assert found.n_iter == n_iter
-        assert found.moved[-1] == 0
-        assert found.converged
+        assert found.history[-1].n_changed == 0
+        assert found.stopped == "labels"
         assert (np.diff(found.inertia_history) < 0).all()
 
 
@@ -327,12 +327,43 @@ def test_what_it_cannot_take_is_said(parameters, x, message):
         KernelKMeans(**{"n_clusters": 2} | parameters).fit(x)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("kernel", "x", "message"),
+    [
+        ("rbf", [[0.0], [1e200]], "squared distances too: values may span 1e"),
+        ("linear", [[0.0], [1e200]], "finite float64 numbers; 'linear' gives inf for a row with itself"),
+        ("poly", np.float32([[0], [1e15]]), "finite float32 numbers; 'poly' gives 1e.90 for a row"),
+        (lambda a, b: a[0] - 2 * b[0], ROWS, "kernel must be symmetric; .* for rows 0 and 3, 10 for 3 and 0"),
+    ],
+)
+def test_values_that_cannot_be_used_are_said(kernel, x, message):
+    with pytest.raises(InputError, match=message):
+        KernelKMeans(2, kernel=kernel).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ([0, 1, 2, 0, 0, 0], "a group from 0 to 1 for each of the 6 rows; got 0 to 2"),
+        ([0, -1, 1, 0, 0, 0], "got -1 to 1"),
+        ([0, 1], r"got int64 of shape \(2,\)"),
+        ([0.0] * 6, "got float64"),
+    ],
+)
+def test_a_start_that_points_nowhere(start, message):
+    with pytest.raises(InputError, match=message):
+        kernel_kmeans(Kernel.over(ROWS, "rbf", 1.0, 1, 1), start, 2)
+    with pytest.raises(InputError, match="sample_weight must be a finite number"):
+        kernel_kmeans(Kernel.over(ROWS, "rbf", 1.0, 1, 1), np.arange(6) % 2, 2, sample_weight=[1.0])
+
+
 def test_each_iteration_is_told(capsys):
     x = make_blobs(200, 2, centers=4, cluster_std=3, random_state=0)[0]
     start = (np.arange(200) % 4).astype(np.int32)
     steps = []
     found = kernel_kmeans(Kernel.over(x, "rbf", 0.1, 1, 1), start, 4, callback=steps.append)
-    assert tuple(step.n_changed for step in steps) == found.moved
+    assert tuple(steps) == found.history
     assert steps[-1].inertia == found.inertia
     KernelKMeans(4, n_init=1, random_state=0, verbose=1).fit(x)
     printed = capsys.readouterr().out.splitlines()

@@ -58,7 +58,7 @@ def test_exchanges_are_those_of_the_rust_library(k, dtype):
     assert np.array_equal(ours.labels, theirs.labels)
     assert ours.inertia == pytest.approx(theirs.loss, rel=1e-12 if dtype == np.float64 else 1e-5)
     assert ours.n_swaps == theirs.n_swap
-    assert ours.converged
+    assert ours.stopped == "swaps"
 
 
 @pytest.mark.parametrize("method", ["fasterpam", "alternate"])
@@ -104,7 +104,8 @@ def test_every_metric_of_scipy(metric):
         model = KMedoids(2, metric=metric).fit(x)
         # Of two arrays, or russellrao gets a diagonal of zeros; of one, or two others lack their parameters.
         other = () if metric in ("mahalanobis", "seuclidean") else (x.copy(),)
-        theirs = pairwise_distances(x, *other, metric=metric)
+        by = cdist if metric == "jensenshannon" else pairwise_distances
+        theirs = by(x, *other, metric=metric)
         assert model.inertia_ == pytest.approx(theirs[:, model.medoid_indices_].min(axis=1).sum(), rel=1e-6)
         np.testing.assert_allclose(model.transform(x).min(axis=1).sum(), model.inertia_, rtol=1e-6)
 
@@ -160,9 +161,23 @@ def test_k_of_one_and_of_n():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("init", ["build", "random", "k-medoids++"])
-def test_more_groups_than_distinct_points(method, init):
+@pytest.mark.parametrize("seed", range(4))
+def test_more_groups_than_distinct_points(method, init, seed):
+    thrice = np.repeat(LINE[[0, 1, 4]], 3, axis=0)
     with pytest.raises(InputError, match=r"distinct points.*n_clusters=4 for 3 distinct"):
-        KMedoids(4, method=method, init=init, random_state=0).fit(np.repeat(LINE[:3], 3, axis=0))
+        KMedoids(4, method=method, init=init, random_state=seed).fit(thrice)
+    three = KMedoids(3, method=method, init=init, random_state=seed).fit(thrice)
+    assert (len(np.unique(three.labels_)), three.inertia_) == (3, 0)  # medoids on one another part
+
+
+@pytest.mark.parametrize(
+    ("metric", "same"), [("infinity", "chebyshev"), ("p", "euclidean"), ("sokalmichener", "rogerstanimoto")]
+)
+def test_names_that_only_scikit_learn_has(metric, same):
+    x = np.random.default_rng(0).random((12, 5)) > 0.5
+    x = x if metric == "sokalmichener" else x + 0.1
+    model = KMedoids(2, metric=metric).fit(x)
+    assert model.inertia_ == pytest.approx(cdist(x, x, same)[:, model.medoid_indices_].min(axis=1).sum())
 
 
 def test_gigabytes_are_said_before_they_are_taken(monkeypatch):
@@ -202,11 +217,21 @@ def changed(row, column, value):
         (
             {"metric": lambda a, b: np.nan},
             LINE,
-            r"finite number of at least 0.*gives nan for \[0\.\] and \[1\.\]",
+            r"finite number of at least 0.*gives nan for \[0\.\] and \[0\.\]",
         ),
         ({"metric": lambda a, b: -1}, LINE, "gives -1.0"),
         ({"metric": lambda a, b: max(a[0] - b[0], 0)}, LINE, "symmetric and 0 from a row to itself"),
         ({"metric": lambda a, b: 1 + abs(a[0] - b[0])}, LINE, "symmetric and 0 from a row to itself"),
+        (
+            {"metric": lambda a, b: max(a[0] - b[0], 0), "method": "clara"},
+            LINE,
+            "symmetric and 0 from a row to itself; .* gives 0 from row 0 to row 3, where 10 is due",
+        ),
+        (
+            {"metric": "jensenshannon"},
+            LINE - 5,
+            "a finite number.*'jensenshannon' gives inf",
+        ),
         ({"n_clusters": 7}, LINE, "got n_clusters=7 for n_samples=6"),
         ({"n_clusters": 2.0}, LINE, "got n_clusters=2.0"),
         ({"method": "pam"}, LINE, "method must be one of fasterpam"),
@@ -258,6 +283,7 @@ def test_rows_to_start_from(method, capsys):
         steps = []
         found = kmedoids(cdist(x, x), np.array(start), method=method, callback=steps.append)
         assert np.array_equal(model.medoid_indices_, found.medoids)
+        assert tuple(steps) == found.history
         assert len(steps) == found.n_iter == len(printed)
         assert sum(step.n_swaps for step in steps) == found.n_swaps
         assert steps[-1].inertia == found.inertia

@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from sortal.arrays import Labels
 from sortal.cluster.dissimilarity import Dissimilarity
-from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, fasterpam
+from sortal.cluster.medoid_search import Course, KMedoidsResult, KMedoidsStep, Report, fasterpam
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
 
@@ -68,33 +68,26 @@ def clara(
     """
     n = len(dissimilarity.x)
     size = min(n, SAMPLE[0] + SAMPLE[1] * k)
-    best: tuple[Labels, np.ndarray, float] | None = None
+    best: tuple[Labels, np.ndarray] | None = None
+    lowest = np.inf
     for _ in range(1 if size == n else N_SAMPLES):
         first = spread_start(dissimilarity, k, rng) if start is None else start
         others = np.setdiff1d(np.arange(n), first)
         sample = np.concatenate([first, rng.choice(others, size - k, replace=False)])
         found = fasterpam(_square(dissimilarity, sample), np.arange(k), max_iter)
         labels, loss = _assign(dissimilarity, sample[found.medoids])
-        if best is None or loss < best[2]:
-            best = labels, sample[found.medoids], loss
+        if best is None or loss < lowest:
+            best, lowest = (labels, sample[found.medoids]), loss
         if report:
-            report(KMedoidsStep(best[2], found.n_swaps))
+            report(KMedoidsStep(lowest, found.n_swaps))
     assert best is not None
-    return _polish(dissimilarity, *best, max_iter, rng, report)
+    return _polish(dissimilarity, *best, Course(lowest, max_iter, report), rng)
 
 
 def _polish(
-    dissimilarity: Dissimilarity,
-    labels: Labels,
-    medoids: np.ndarray,
-    loss: float,
-    max_iter: int,
-    rng: Any,
-    report: Report | None,
+    dissimilarity: Dissimilarity, labels: Labels, medoids: np.ndarray, course: Course, rng: Any
 ) -> KMedoidsResult:
-    history, n_iter, n_swaps, converged = [loss], 0, 0, False
-    while n_iter < max_iter and not converged:
-        n_iter, before = n_iter + 1, n_swaps
+    while course.goes_on:
         moved = np.array(
             [
                 _best_member(dissimilarity, np.flatnonzero(labels == slot), int(medoid), rng)
@@ -102,14 +95,12 @@ def _polish(
             ]
         )
         new_labels, loss = _assign(dissimilarity, moved)
-        converged = not loss < history[-1]
-        if not converged:
-            n_swaps += int((moved != medoids).sum())
+        if loss < course.loss:
+            course.take([loss], int((moved != medoids).sum()), ended=False)
             labels, medoids = new_labels, moved
-            history.append(loss)
-        if report:
-            report(KMedoidsStep(history[-1], n_swaps - before))
-    return KMedoidsResult(labels, medoids, history[-1], n_iter, n_swaps, tuple(history), converged)
+        else:
+            course.take([], 0, ended=True)
+    return course.result(labels, medoids, _margins(dissimilarity, medoids))
 
 
 def _best_member(dissimilarity: Dissimilarity, members: np.ndarray, medoid: int, rng: Any) -> int:
@@ -136,8 +127,24 @@ def _assign(dissimilarity: Dissimilarity, medoids: np.ndarray) -> tuple[Labels, 
         return found.argmin(axis=1).astype(np.int32), float(found.min(axis=1).sum(dtype=np.float64))
 
     n = len(dissimilarity.x)
-    parts = list(map_blocks(nearest, n, max(16, 2**18 // max(len(medoids), dissimilarity.x.shape[1]))))
+    parts = list(map_blocks(nearest, n, _rows_at_once(dissimilarity, len(medoids))))
     return np.concatenate([labels for labels, _ in parts]), sum(loss for _, loss in parts)
+
+
+def _margins(dissimilarity: Dissimilarity, medoids: np.ndarray) -> np.ndarray:
+    if len(medoids) == 1:
+        return np.full(len(dissimilarity.x), np.inf)
+
+    def margin(block: slice) -> np.ndarray:
+        two = np.partition(dissimilarity.among(np.arange(block.start, block.stop), medoids), 1, axis=1)
+        return np.asarray(two[:, 1] - two[:, 0])
+
+    n = len(dissimilarity.x)
+    return np.concatenate(list(map_blocks(margin, n, _rows_at_once(dissimilarity, len(medoids)))))
+
+
+def _rows_at_once(dissimilarity: Dissimilarity, k: int) -> int:
+    return max(16, 2**18 // max(k, int(dissimilarity.x.shape[1])))
 
 
 def _square(dissimilarity: Dissimilarity, sample: np.ndarray) -> np.ndarray:

@@ -94,10 +94,39 @@ def dbscan(
         return DBSCANResult(found[0], np.flatnonzero(found[1]))
     p = 2 if metric == "minkowski" and p is None and "p" not in (metric_params or {}) else p
     model = sklearn.neighbors.NearestNeighbors(
-        radius=eps, algorithm=algorithm, leaf_size=leaf_size, metric=metric, metric_params=metric_params,
-        p=p, n_jobs=n_jobs,
+        radius=eps, algorithm=algorithm, leaf_size=leaf_size, metric_params=metric_params, p=p, n_jobs=n_jobs,
+        metric=_watched(metric) if callable(metric) else metric,
     )  # fmt: skip
-    return _from_graph(model, X, min_samples, sample_weight)
+    try:
+        return _from_graph(model, X, min_samples, sample_weight)
+    except (ValueError, TypeError) as e:
+        if isinstance(e, InputError) or callable(metric):
+            raise
+        said = " ".join(str(e).split())
+        raise InputError(
+            f"metric={metric!r} is refused by scikit-learn: {said.rstrip('.')}; give what it asks for (in "
+            "metric_params, if it is a parameter of the metric), or another metric."
+        ) from e
+
+
+def _watched(metric: Any) -> Any:
+    """The callable, whose nonsense would else be compared with eps and lost: NaN is never within it."""
+
+    def distance(a: Any, b: Any, **params: Any) -> Any:
+        value = metric(a, b, **params)
+        try:
+            sound = bool(0 <= value < np.inf)
+        except (TypeError, ValueError):
+            sound = False
+        if not sound:
+            text = " ".join(str(value).split())[:60]
+            raise InputError(
+                f"metric must return a finite number of at least 0 for any two rows; {metric!r} returned "
+                f"{type(value).__name__} {text}: correct it, or leave such rows out."
+            )
+        return value
+
+    return distance
 
 
 def _by_kernels(

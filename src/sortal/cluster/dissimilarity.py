@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sklearn  # its parts are imported when first named
 from jaxtyping import Float
+from scipy.spatial.distance import cdist
 from sklearn.utils.validation import check_array, validate_data
 
 from sortal.cluster.rows import noted_rows, refuse_nonfinite, text_told
@@ -25,9 +26,11 @@ __all__ = [
 
 SLACK = 1e-5  # of the largest entry: what rounding may make of a symmetric matrix in float32
 SCIPY_METRICS = (
-    *("braycurtis", "canberra", "chebyshev", "correlation", "dice", "hamming", "jaccard", "mahalanobis"),
-    *("minkowski", "rogerstanimoto", "russellrao", "seuclidean", "sokalsneath", "sqeuclidean", "yule"),
+    *("braycurtis", "canberra", "chebyshev", "correlation", "dice", "hamming", "jaccard", "jensenshannon"),
+    *("mahalanobis", "minkowski", "rogerstanimoto", "russellrao", "seuclidean", "sokalsneath"),
+    *("sqeuclidean", "yule"),
 )
+ALIASES = {"infinity": "chebyshev", "p": "minkowski", "sokalmichener": "rogerstanimoto"}  # of scikit-learn
 Metric = str | Callable[..., Any]
 
 
@@ -40,13 +43,13 @@ class Dissimilarity:
     """
 
     def __init__(self, x: np.ndarray, metric: Metric) -> None:
-        known = {*SCIPY_METRICS, *sklearn.metrics.pairwise.PAIRWISE_DISTANCE_FUNCTIONS}
+        known = {*SCIPY_METRICS, *ALIASES, *sklearn.metrics.pairwise.PAIRWISE_DISTANCE_FUNCTIONS}
         if not (callable(metric) or (isinstance(metric, str) and metric in known)):
             raise InputError(
                 f"metric must be a callable, 'precomputed' or one of {', '.join(sorted(known))}; "
                 f"got {metric!r}."
             )
-        self.x, self.metric = x, metric
+        self.x, self.metric = x, ALIASES.get(metric, metric) if isinstance(metric, str) else metric
         self.origin = (
             x.mean(axis=0, dtype=np.float64) if metric in ("euclidean", "l2", "sqeuclidean") else None
         )
@@ -110,6 +113,9 @@ class Dissimilarity:
             found = np.array([[_called(self.metric, p, q) for q in b] for p in a], self.x.dtype)
         elif self.origin is not None:
             found = _euclidean(a - self.origin, b - self.origin, squared=self.metric == "sqeuclidean")
+        elif self.metric == "jensenshannon":  # scikit-learn does not know it
+            with np.errstate(invalid="ignore"):  # rows that are no shares are told below
+                found = cdist(a, b, self.metric)
         else:
             found = sklearn.metrics.pairwise_distances(
                 a, b, metric=self.metric, ensure_all_finite=False, **self.parameters
@@ -124,21 +130,31 @@ class Dissimilarity:
         return found.astype(self.x.dtype, copy=False)
 
     def _fill_by_calls(self, distances: np.ndarray) -> None:
-        """Half of the pairs are called, and a few of the others, since a metric must be symmetric."""
-        metric, x, n = self.metric, self.x, len(self.x)
-        assert callable(metric)
+        """Half of the pairs are called: a metric is symmetric (`refuse_lopsided`)."""
+        x = self.x
         distances[:] = 0
-        for i in range(n - 1):
+        for i in range(len(x) - 1):
             distances[i, i + 1 :] = self.between(x[i : i + 1], x[i + 1 :])[0]
             distances[i + 1 :, i] = distances[i, i + 1 :]
-        largest = float(distances.max())
-        for i in range(0, n, max(1, n // 16)):
-            for j, expected in ((i, 0.0), ((i + n // 2) % n, float(distances[i, (i + n // 2) % n]))):
-                if not abs(_called(metric, x[j], x[i]) - expected) <= SLACK * largest:
-                    raise InputError(
-                        f"metric must be symmetric and 0 from a row to itself; {metric!r} gives "
-                        f"{_called(metric, x[j], x[i]):g} from row {j} to row {i}, where {expected:g} is due."
-                    )
+
+    def refuse_lopsided(self) -> None:
+        """`InputError` where a callable is not symmetric, or not 0 from a row to itself, on a few rows."""
+        if not callable(self.metric):
+            return
+        x, n = self.x, len(self.x)
+        rows = np.arange(0, n, max(1, n // 16))
+        there = np.array([self.between(x[[i]], x[[i, (i + n // 2) % n]])[0] for i in rows])
+        back = np.array([self.between(x[[(i + n // 2) % n]], x[[i]])[0, 0] for i in rows])
+        expected = np.column_stack([np.zeros(len(rows)), back])
+        wrong = np.argwhere(~(np.abs(there - expected) <= SLACK * there.max()))
+        if len(wrong):
+            at, other = wrong[0]
+            i, j = int(rows[at]), int((rows[at] + n // 2) % n) if other else int(rows[at])
+            raise InputError(
+                f"metric must be symmetric and 0 from a row to itself; {self.metric!r} gives "
+                f"{there[at, other]:g} from row {i} to row {j}, where {expected[at, other]:g} is due: "
+                "take (d(a, b) + d(b, a)) / 2, or another metric."
+            )
 
 
 def checked_distances(distances: np.ndarray, name: str = "precomputed distances") -> np.ndarray:

@@ -1,7 +1,7 @@
 """Groups from who shares neighbours with whom: the default method."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from numbers import Integral
@@ -17,9 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from sortal.arrays import Labels, Neighbors, Vectors
 from sortal.cluster.affinity import shared_neighbor_graph, spectrum
 from sortal.cluster.candidates import Candidate, guess, weigh_candidates
-from sortal.cluster.kmeans import KMeansResult, kmeans
+from sortal.cluster.kmeans import KMeansResult, center_margins, kmeans
 from sortal.cluster.neighbors import EXACT_UP_TO, cosine_neighbors
-from sortal.cluster.rows import check_count, checked_rows, validated
+from sortal.cluster.rows import (
+    check_count,
+    checked_rows,
+    n_distinct,
+    refuse_nonfinite,
+    validated,
+)
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.cluster.whitening import HalfWhitening, half_whitening
 from sortal.errors import InputError
@@ -51,16 +57,26 @@ class SharedNeighborResult:
     embedding: Float[np.ndarray, "n e"]  # where k-means found the groups
     n_iter: int  # of the best start of k-means
 
+    @property
+    def margins(self) -> Float[np.ndarray, " n"]:
+        """How much farther the mean of the next group is than that of the own, in `embedding`; inf for one.
+
+        Items of small margin are in doubt. Costs n k e.
+        """
+        means = np.stack([self.embedding[self.labels == g].mean(axis=0) for g in range(self.n_clusters)])
+        return center_margins(self.embedding, means)
+
 
 def shared_neighbor_clustering(
     vectors: Vectors | Sequence[np.ndarray],
-    n_clusters: int | str,
+    n_clusters: Any,
     *,
     n_neighbors: int = 20,
     n_components: int = 128,
     n_init: int = 10,
     seed: int = 0,
     exact_up_to: int = EXACT_UP_TO,
+    callback: Callable[[str], object] | None = None,
 ) -> SharedNeighborResult:
     """Groups of items that share their nearest neighbours.
 
@@ -72,6 +88,7 @@ def shared_neighbor_clustering(
     as float64). Several such arrays are views of the same items: each makes a graph, and the sum of the
     graphs is grouped, so that what one view tears apart another may hold together. n_clusters="auto" weighs
     2 to 20 groups (`candidates`) and takes a guess. Deterministic for a seed, whatever the number of threads.
+    `callback` is told in words what is done next; what it raises ends the fit.
     Neighbours are exact up to `exact_up_to` rows, by inverted lists above. Rows that are all equal make one
     group. Offsets, scales and constant columns change nothing.
 
@@ -87,13 +104,19 @@ def shared_neighbor_clustering(
     views = _views(vectors)
     n = len(views[0])
     _check(n, n_clusters, n_neighbors, n_components, n_init)
+    tell = callback or (lambda line: None)
+    tell(f"half-whitening {n:,} rows")
     whitenings = tuple(half_whitening(view, n_components) for view in views)
     each = [whitening(view) for whitening, view in zip(whitenings, views)]
+    tell("looking for neighbours")
     graph = sum(shared_neighbor_graph(one, _neighbors(one, n_neighbors, exact_up_to)) for one in each)
     points = _side_by_side(each)
     candidates: tuple[Candidate, ...] = ()
+    if n_clusters != "auto":  # equal rows are not torn apart: neighbours among many of them are arbitrary
+        n_clusters = _told_apart(views, int(n_clusters))
     if n_clusters == "auto":
         most = min(MOST_CANDIDATES, n - 1)
+        tell(f"weighing 2 to {most} groups")
         eigen = spectrum(graph, 2 * most + 1)
 
         def labels_of(k: int) -> Labels:
@@ -103,8 +126,10 @@ def shared_neighbor_clustering(
         k = guess(candidates) if candidates else 1
     else:
         k = int(n_clusters)
+        tell("looking for eigenvectors")
         eigen = spectrum(graph, min(2 * k, MOST_EIGENVECTORS))
     embedding = eigen.embedding(2 * k)
+    tell(f"grouping {n:,} rows of {embedding.shape[1]} eigenvectors into {k} groups, {n_init} starts")
     best = _group(embedding, k, n_init, seed)
     if len(np.unique(best.labels)) < k:  # the graph of a tiny pile has ties, which the points break
         best = _group(np.hstack([embedding, 1e-3 * points]), k, n_init, seed)
@@ -152,6 +177,12 @@ def _views(vectors: Any) -> list[np.ndarray]:
     return views
 
 
+def _told_apart(views: list[np.ndarray], most: int) -> int:
+    """How many items differ in some view, counted up to `most`."""
+    found = max(n_distinct(view, most) for view in views)
+    return found if found == most or len(views) == 1 else n_distinct(np.hstack(views), most)
+
+
 def _side_by_side(each: list[np.ndarray]) -> np.ndarray:
     """Unit rows of all views: a cosine is then the mean of theirs."""
     return each[0] if len(each) == 1 else np.hstack(each) / np.float32(len(each) ** 0.5)
@@ -192,6 +223,8 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
     n_neighbors, n_components, n_init, exact_up_to
         As in the function.
     random_state : int, RandomState or None, default=None
+    verbose : int, default=0
+        Above 0, what is done next is printed.
 
     Attributes
     ----------
@@ -222,6 +255,7 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
         n_init: Any = 10,
         exact_up_to: Any = EXACT_UP_TO,
         random_state: Any = None,
+        verbose: Any = 0,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_neighbors = n_neighbors
@@ -229,10 +263,11 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
         self.n_init = n_init
         self.exact_up_to = exact_up_to
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> "SharedNeighborClustering":
         """Group the rows of X, float32 or float64. `y` is ignored."""
-        X = validated(self, X, dtype=[np.float64, np.float32])
+        X = validated(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
         state = self.random_state
         result = shared_neighbor_clustering(
             X,
@@ -242,6 +277,7 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
             n_init=self.n_init,
             seed=int(state if isinstance(state, Integral) else check_random_state(state).randint(2**31)),
             exact_up_to=self.exact_up_to,
+            callback=print if self.verbose else None,
         )
         self.labels_, self.points_, self.candidates_ = result.labels, result.points, result.candidates
         self.n_clusters_, self.n_iter_, self.whitening_ = (
@@ -250,6 +286,11 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
             result.whitenings[0],
         )
         if self.n_clusters != "auto" and self.n_clusters_ < self.n_clusters:
+            if (there_are := n_distinct(X, int(self.n_clusters))) < self.n_clusters:
+                raise InputError(
+                    f"n_clusters must be at most the number of distinct rows; got n_clusters="
+                    f"{self.n_clusters} for {there_are}: ask for {there_are}."
+                )
             warnings.warn(
                 f"Number of distinct groups ({self.n_clusters_}) found smaller than n_clusters "
                 f"({self.n_clusters}). Possibly due to duplicate points in X.",
@@ -261,6 +302,7 @@ class SharedNeighborClustering(ClusterMixin, BaseEstimator):  # type: ignore[mis
     def predict(self, X: Any) -> np.ndarray:
         """The group of most of each row's nearest fitted items (`neighbor_vote`; ties: the larger)."""
         check_is_fitted(self)
-        X = validated(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validated(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
+        refuse_nonfinite("X", X)
         votes = neighbor_vote(self.whitening_(X), self.points_, self.labels_)
         return np.asarray(votes.argmax(axis=1), dtype=np.int32)

@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from sortal.cluster.dissimilarity import checked_symmetric
+from sortal.cluster.rows import refuse_nonfinite, refuse_overflow
 from sortal.errors import InputError
 from sortal.kernels import gaussians, one_blas_thread
 
@@ -48,7 +49,10 @@ class Kernel:
             given = checked_symmetric(x, "a precomputed kernel", -np.inf)
             return Kernel(name, 1.0, degree, coef0, np.arange(len(x)), origin, given=given)
         if not (isinstance(name, str) and name == "rbf"):
-            return Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
+            kernel = Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
+            _refuse_nonsense(kernel)
+            return kernel
+        refuse_overflow("X", refuse_nonfinite("X", x))
         gamma = auto_gamma(x, 1)[0] if gamma == "auto" else float(gamma)
         origin = x.mean(axis=0, dtype=np.float64)
         rows = _seen_from(origin, x, gamma, x.dtype)
@@ -124,6 +128,7 @@ def auto_gamma(x: np.ndarray, n_clusters: int) -> tuple[float, bool]:
     Source: Ng, Jordan, Weiss 2001 (eigenvalues of the normalised kernel, a scale picked by what it
     separates); von Luxburg 2007, section 8.3 (the gap).
     """
+    refuse_overflow("X", x)
     squared, reach = _reaches(x)
     found = _separations(squared, reach, (n_clusters,))
     best = max(found, key=lambda one: one.gap, default=None)
@@ -196,6 +201,27 @@ def least_eigenvalue(kernel: Kernel) -> float:
     """
     rows = kernel.rows[np.unique(np.linspace(0, len(kernel.rows) - 1, PROBE).astype(int))]
     return float(np.linalg.eigvalsh(kernel.values(rows, rows).astype(np.float64))[0])
+
+
+def _refuse_nonsense(kernel: Kernel) -> None:
+    """`InputError` for values too large for the type of the rows, or a callable that is not symmetric."""
+    rows, n = kernel.rows, len(kernel.rows)
+    largest = float(np.abs(kernel.diagonal()).max())
+    if not largest < float(np.finfo(rows.dtype).max) / 1024:  # so many are added up in it
+        raise InputError(
+            f"kernel must give finite {rows.dtype} numbers; {kernel.name!r} gives {largest:.3g} for a row "
+            "with itself: divide X, or lower the degree."
+        )
+    if not callable(kernel.name):
+        return
+    for i in range(0, n, max(1, n // 16)):
+        j = (i + n // 2) % n
+        there, back = _called(kernel.name, rows[i], rows[j]), _called(kernel.name, rows[j], rows[i])
+        if abs(there - back) > 1e-5 * max(largest, abs(there)):
+            raise InputError(
+                f"kernel must be symmetric; {kernel.name!r} gives {there:g} for rows {i} and {j}, "
+                f"{back:g} for {j} and {i}: take (K(a, b) + K(b, a)) / 2."
+            )
 
 
 def _power(values: np.ndarray, degree: float) -> np.ndarray:

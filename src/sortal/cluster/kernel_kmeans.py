@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from sortal.arrays import Labels, Weights
+from sortal.arrays import Labels
+from sortal.cluster.descent import checked_weights
 from sortal.cluster.dissimilarity import finite_rows
 from sortal.cluster.kernel_functions import Kernel, auto_gamma, least_eigenvalue
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
+from sortal.cluster.rows import check_count, check_groups
 from sortal.errors import InputError
 from sortal.kernels import group_sums, moved_sums, one_blas_thread, symmetric_group_sums
 
@@ -41,17 +43,18 @@ class KernelKMeansResult:
     inertia: float  # weighted sum of squared distances to the own mean, in the kernel's space
     n_iter: int
     inertia_history: tuple[float, ...]  # of each grouping, the start's first; never rises
-    moved: tuple[int, ...]  # points that changed their group, in each iteration
+    history: tuple[KernelKMeansStep, ...]
+    stopped: str  # "labels" (none changed), "max_iter", or "rounding" (the next grouping costs no less)
+    margins: Float[np.ndarray, " n"]  # distance to the nearest other mean less that to the own; inf for one
     center_norms: Float[np.ndarray, " k"]  # 1/|C|^2 sum_jl K_jl of each group
-    converged: bool  # no label changes any more
 
 
 def kernel_kmeans(
     kernel: Kernel,
-    start: Labels,
+    start: Any,
     n_clusters: int,
     *,
-    sample_weight: Weights | None = None,
+    sample_weight: Any = None,
     max_iter: int = 300,
     callback: Callable[[KernelKMeansStep], object] | None = None,
 ) -> KernelKMeansResult:
@@ -67,32 +70,50 @@ def kernel_kmeans(
     `start` holds a group of 0 to `n_clusters` - 1 for each row. Deterministic, whatever the number of
     threads.
 
-    Source: Dhillon, Guan, Kulis 2004, Kernel k-means, spectral clustering and normalized cuts, KDD.
+    Rows of small margin are in doubt. Source: Dhillon, Guan, Kulis 2004, Kernel k-means, spectral clustering
+    and normalized cuts, KDD.
     """
     n = len(kernel.rows)
-    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    given = checked_weights(sample_weight, n)
+    weights = np.ones(n) if given is None else given
+    start = _checked_start(start, n, n_clusters)
     diagonal = kernel.diagonal()
     state = _Means(
         symmetric_group_sums(kernel.values, kernel.rows, start, weights, n_clusters), start, weights
     )
-    history, converged = [state.cost(diagonal)], False
-    moved: list[int] = []
-    while len(moved) < max_iter and not converged:
+    costs, stopped = [state.cost(diagonal)], ""
+    history: list[KernelKMeansStep] = []
+    while len(history) < max_iter and not stopped:
         labels = _filled(state.nearest(), state, diagonal)
-        moved.append(int((labels != state.labels).sum()))
-        converged = True
-        if moved[-1]:
+        n_changed = int((labels != state.labels).sum())
+        stopped = "rounding" if n_changed else "labels"
+        if n_changed:
             after = _Means(_sums_after(kernel, state, labels, n_clusters), labels, weights)
             cost = after.cost(diagonal)
             weightless = not weights[state.labels != labels].any()
-            if weightless or cost < history[-1]:
-                state, converged = after, False
-                history += [] if weightless else [cost]
+            if weightless or cost < costs[-1]:
+                state, stopped = after, ""
+                costs += [] if weightless else [cost]
+        history.append(KernelKMeansStep(costs[-1], n_changed))
         if callback:
-            callback(KernelKMeansStep(history[-1], moved[-1]))
+            callback(history[-1])
     return KernelKMeansResult(
-        state.labels, history[-1], len(moved), tuple(history), tuple(moved), state.norms, converged
-    )
+        state.labels, costs[-1], len(history), tuple(costs), tuple(history), stopped or "max_iter",
+        state.margins(diagonal), state.norms,
+    )  # fmt: skip
+
+
+def _checked_start(start: Any, n: int, k: int) -> Labels:
+    """Compiled loops write where a label points to."""
+    labels = np.asarray(start)
+    whole = labels.dtype.kind in "iu" and labels.shape == (n,)
+    if not (whole and 0 <= labels.min() <= labels.max() < k):
+        got = f"{labels.min()} to {labels.max()}" if whole else f"{labels.dtype} of shape {labels.shape}"
+        raise InputError(
+            f"start must hold a group from 0 to {k - 1} for each of the {n} rows; got {got}: "
+            "draw one by kernel_kmeans_plusplus."
+        )
+    return labels.astype(np.int32)
 
 
 def _sums_after(kernel: Kernel, state: "_Means", labels: Labels, k: int) -> np.ndarray:
@@ -120,6 +141,14 @@ class _Means:
 
     def nearest(self) -> Labels:
         return np.asarray(self.distances().argmin(axis=1), np.int32)
+
+    def margins(self, diagonal: np.ndarray) -> np.ndarray:
+        """How much farther the nearest other mean is than the own."""
+        squared = np.maximum(self.distances() + diagonal[:, None], 0)
+        rows = np.arange(len(squared))
+        own = squared[rows, self.labels]
+        squared[rows, self.labels] = np.inf
+        return np.asarray(np.sqrt(squared.min(axis=1)) - np.sqrt(own))
 
     def cost(self, diagonal: np.ndarray) -> float:
         """sum_i w_i K_ii - sum_C mass_C |mean_C|^2"""
@@ -177,6 +206,8 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Weighted sum of squared distances to the own mean, in the kernel's space.
     inertia_history_ : tuple of float
         Of the best start; it never rises.
+    history_, stopped_, margins_
+        Of the best start, as in `KernelKMeansResult`: what moved, why it stopped, which rows are in doubt.
     gamma_ : float
     n_iter_, n_features_in_ : int
 
@@ -231,14 +262,15 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         with one_blas_thread():  # asked for each of 200 products, it was a tenth of a fit to 300 rows
             runs = (self._run(run, kernel, weights, rng, shift, cut_off) for run in range(self.n_init))
             best = min(runs, key=lambda run: run.inertia)
-        if not best.converged:
+        if best.stopped == "max_iter":
             warnings.warn(
                 f"KernelKMeans stopped after max_iter={self.max_iter} while labels still changed.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         self.labels_, self.inertia_, self.n_iter_ = best.labels, best.inertia, best.n_iter
-        self.inertia_history_, self.gamma_ = best.inertia_history, kernel.gamma
+        self.inertia_history_, self.history_, self.stopped_ = best.inertia_history, best.history, best.stopped
+        self.margins_, self.gamma_ = best.margins, kernel.gamma
         self._kernel, self._weights, self._norms = kernel, weights, best.center_norms
         return self
 
@@ -283,15 +315,9 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self._norms - 2 * sums / np.where(mass > 0, mass, 1))
 
     def _check_parameters(self, n: int) -> None:
-        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
-            raise InputError(
-                f"n_clusters must be an integer between 1 and the number of samples; "
-                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
-            )
-        for name in ("n_init", "max_iter"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or int(value) < 1:
-                raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+        check_groups("n_clusters", self.n_clusters, n)
+        check_count("n_init", self.n_init)
+        check_count("max_iter", self.max_iter)
         is_number = isinstance(self.gamma, Real) and 0 < float(self.gamma) < np.inf
         if not (is_number or (isinstance(self.gamma, str) and self.gamma == "auto")):
             raise InputError(f"gamma must be 'auto' or a finite number above 0; got {self.gamma!r}.")

@@ -24,6 +24,8 @@ from sortal.cluster.descent import (
     descend,
 )
 from sortal.cluster.rows import (
+    check_count,
+    check_groups,
     checked_rows,
     dense_rows,
     fit_rows,
@@ -233,6 +235,15 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
                 stacklevel=3,
             )
 
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """`fit(X).labels_`. `y` is ignored."""
+        return np.asarray(self.fit(X, sample_weight=sample_weight).labels_)
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """`fit(X).transform(X)`. `y` is ignored."""
+        distances: np.ndarray = self.fit(X, sample_weight=sample_weight).transform(X)
+        return distances
+
     def predict(self, X: Any) -> np.ndarray:
         """The nearest center of each row of X."""
         return _nearest(self._checked(X), self.cluster_centers_)
@@ -303,19 +314,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return start
 
     def _check_parameters(self, n: int) -> None:
-        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
-            raise InputError(
-                f"n_clusters must be an integer between 1 and the number of samples; "
-                f"got n_clusters={self.n_clusters!r} for n_samples={n}: n_samples should be >= n_clusters."
-            )
+        check_groups("n_clusters", self.n_clusters, n)
         if isinstance(self.init, str) and self.init not in ("k-means++", "random"):
             raise InputError(
                 f"init must be 'k-means++', 'random', an array or a callable; got {self.init!r}."
             )
         if self.n_init != "auto" and not (isinstance(self.n_init, Integral) and int(self.n_init) >= 1):
             raise InputError(f"n_init must be 'auto' or an integer of at least 1; got {self.n_init!r}.")
-        if not isinstance(self.max_iter, Integral) or int(self.max_iter) < 1:
-            raise InputError(f"max_iter must be an integer of at least 1; got {self.max_iter!r}.")
+        check_count("max_iter", self.max_iter)
         if not isinstance(self.tol, Real) or not float(self.tol) >= 0:
             raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")
         if self.algorithm not in ("lloyd", "elkan"):

@@ -3,7 +3,6 @@
 import reprlib
 import warnings
 from itertools import count
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sortal.cluster.clara import clara, spread_start, too_few_distinct
 from sortal.cluster.dissimilarity import Dissimilarity, checked_distances, finite_rows
 from sortal.cluster.medoid_search import KMedoidsResult, KMedoidsStep, Report, alternate, fasterpam
-from sortal.cluster.rows import checked_rows, fit_rows
+from sortal.cluster.rows import check_count, check_groups, checked_rows, fit_rows
 from sortal.errors import InputError
 from sortal.kernels import build_medoids
 
@@ -101,6 +100,8 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         Sum of the distances to the nearest medoid.
     inertia_history_ : tuple of float
         At the start and after each exchange; it never rises.
+    history_, stopped_, margins_
+        As in `KMedoidsResult`: what moved, why it stopped, which rows are in doubt.
     cluster_centers_ : array (n_clusters, d)
         The medoids' rows; absent where distances are given.
     n_iter_, n_swaps_, n_features_in_ : int
@@ -151,6 +152,7 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             X = finite_rows(self, X, reset=True)
         self._check_parameters(len(X))
         dissimilarity = Dissimilarity(X, self.metric)
+        dissimilarity.refuse_lopsided()
         rng = check_random_state(self.random_state)
         k, max_iter, report = int(self.n_clusters), int(self.max_iter), _printer() if self.verbose else None
         start = None if isinstance(self.init, str) else _checked_start("init", self.init, len(X), k)
@@ -177,17 +179,18 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         used = len(np.unique(found.labels))
         if used < len(found.medoids) and found.inertia == 0:
             raise InputError(too_few_distinct(len(found.medoids), used))
-        if not found.converged:
+        if found.stopped == "max_iter":
             warnings.warn(
                 f"KMedoids stopped after max_iter={self.max_iter} with exchanges left that lower the loss.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
         self.labels_, self.medoid_indices_, self.inertia_ = found.labels, found.medoids, found.inertia
-        self.n_iter_, self.n_swaps_, self.inertia_history_ = (
-            found.n_iter,
-            found.n_swaps,
+        self.n_iter_, self.n_swaps_, self.history_ = found.n_iter, found.n_swaps, found.history
+        self.inertia_history_, self.stopped_, self.margins_ = (
             found.inertia_history,
+            found.stopped,
+            found.margins,
         )
         self._dissimilarity = dissimilarity.without_rows()
         if self.metric != "precomputed":
@@ -213,19 +216,14 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         return self._dissimilarity.between(X, self.cluster_centers_)
 
     def _check_parameters(self, n: int) -> None:
-        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
-            raise InputError(
-                f"n_clusters must be an integer between 1 and the number of samples; "
-                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
-            )
+        check_groups("n_clusters", self.n_clusters, n)
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}; got {self.method!r}.")
         if isinstance(self.init, str) and self.init not in INITS:
             raise InputError(
                 f"init must be one of {', '.join(INITS)}, or an array of row numbers; got {self.init!r}."
             )
-        if not isinstance(self.max_iter, Integral) or int(self.max_iter) < 1:
-            raise InputError(f"max_iter must be an integer of at least 1; got {self.max_iter!r}.")
+        check_count("max_iter", self.max_iter)
 
 
 def _printer() -> Report:

@@ -1,15 +1,15 @@
 """From a start downhill over a whole matrix of distances: FasterPAM, and the alternating search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from sortal.arrays import Labels
-from sortal.kernels import exchange_medoids, map_blocks, nearest_two_medoids
+from sortal.kernels import NearestTwo, exchange_medoids, map_blocks, nearest_two_medoids
 
-__all__ = ["KMedoidsResult", "KMedoidsStep", "Report", "alternate", "best_members", "fasterpam"]
+__all__ = ["Course", "KMedoidsResult", "KMedoidsStep", "Report", "alternate", "best_members", "fasterpam"]
 
 STRIDE = 1024  # candidates in a call, so that Ctrl-C is heard
 
@@ -35,7 +35,39 @@ class KMedoidsResult:
     n_iter: int  # passes over the candidates, or alternations
     n_swaps: int  # medoids exchanged
     inertia_history: tuple[float, ...]  # at the start and after each exchange; never rises
-    converged: bool  # no single exchange (alternate: no better member of any group) is left
+    history: tuple[KMedoidsStep, ...]
+    stopped: str  # "swaps" (no exchange, or no better member of any group, is left) or "max_iter"
+    margins: Float[np.ndarray, " n"]  # distance to the second medoid less that to the nearest; inf for one
+
+
+class Course:
+    """The way downhill: losses, steps, and whether it goes on."""
+
+    def __init__(self, loss: float, max_iter: int, report: Report | None) -> None:
+        self.losses, self.history, self.stopped = [loss], list[KMedoidsStep](), ""
+        self.max_iter, self.report = max_iter, report
+
+    @property
+    def loss(self) -> float:
+        return self.losses[-1]
+
+    @property
+    def goes_on(self) -> bool:
+        return not self.stopped and len(self.history) < self.max_iter
+
+    def take(self, losses: Sequence[float], n_swaps: int, *, ended: bool) -> None:
+        """One pass or alternation, with the losses after its exchanges."""
+        self.losses += losses
+        self.history.append(KMedoidsStep(self.loss, n_swaps))
+        self.stopped = "swaps" if ended else ""
+        if self.report:
+            self.report(self.history[-1])
+
+    def result(self, labels: Labels, medoids: np.ndarray, margins: np.ndarray) -> KMedoidsResult:
+        return KMedoidsResult(
+            labels, medoids, self.loss, len(self.history), sum(step.n_swaps for step in self.history),
+            tuple(self.losses), tuple(self.history), self.stopped or "max_iter", margins,
+        )  # fmt: skip
 
 
 def fasterpam(
@@ -54,22 +86,18 @@ def fasterpam(
         return alternate(distances, medoids, 1, report)
     n = len(distances)
     nearest = nearest_two_medoids(distances, medoids)
-    history = [_total(nearest.near_distance)]
-    n_iter, last, converged = 0, n, False
-    while n_iter < max_iter and not converged:
-        n_iter += 1
-        at, before, stuck = 0, len(history), False
+    course = Course(_total(nearest.near_distance), max_iter, report)
+    last = n
+    while course.goes_on:
+        at, stuck = 0, False
+        losses: list[float] = []
         while at < n and at != last and not stuck:
             end = min(at + STRIDE, last if at < last else n)
-            losses, latest, stuck = exchange_medoids(distances, medoids, nearest, at, end)
-            history += losses
-            at, last = end, latest if losses else last
-        converged = stuck or at == last or len(history) == before
-        if report:
-            report(KMedoidsStep(history[-1], len(history) - before))
-    return KMedoidsResult(
-        nearest.near, medoids, history[-1], n_iter, len(history) - 1, tuple(history), converged
-    )
+            some, latest, stuck = exchange_medoids(distances, medoids, nearest, at, end)
+            losses += some
+            at, last = end, latest if some else last
+        course.take(losses, len(losses), ended=stuck or at == last or not losses)
+    return course.result(nearest.near, medoids, nearest.second_distance - nearest.near_distance)
 
 
 def alternate(
@@ -86,33 +114,32 @@ def alternate(
     """
     medoids = np.array(start, np.int64)
     nearest = nearest_two_medoids(distances, medoids)
-    history = [_total(nearest.near_distance)]
-    n_iter, n_swaps, converged = 0, 0, False
-    while n_iter < max_iter and not converged:
-        n_iter, before = n_iter + 1, n_swaps
-        moved = best_members(distances, nearest.near, medoids)
+    course = Course(_total(nearest.near_distance), max_iter, report)
+    while course.goes_on:
+        moved = best_members(distances, nearest, medoids)
         found = nearest_two_medoids(distances, moved)
-        loss = _total(found.near_distance)
-        converged = not loss < history[-1]
-        if not converged:
-            n_swaps += int((moved != medoids).sum())
+        loss, n_swaps = _total(found.near_distance), int((moved != medoids).sum())
+        if loss < course.loss:
             medoids, nearest = moved, found
-            history.append(loss)
-        if report:
-            report(KMedoidsStep(history[-1], n_swaps - before))
-    if len(medoids) == 1:
-        converged = True
-    return KMedoidsResult(nearest.near, medoids, history[-1], n_iter, n_swaps, tuple(history), converged)
+            course.take([loss], n_swaps, ended=len(medoids) == 1)
+        else:
+            course.take([], 0, ended=True)
+    return course.result(nearest.near, medoids, nearest.second_distance - nearest.near_distance)
 
 
 def best_members(
-    distances: Float[np.ndarray, "n n"], labels: Labels, medoids: Int[np.ndarray, " k"]
+    distances: Float[np.ndarray, "n n"], nearest: NearestTwo, medoids: Int[np.ndarray, " k"]
 ) -> Int[np.ndarray, " k"]:
-    """The member of each group with the least sum of distances to it (the medoid itself where it is one)."""
-    best = medoids.copy()
+    """The member of each group with the least sum of distances to it (the medoid itself where it is one).
+
+    A medoid without members lies on another; it moves to the point farthest from its medoid.
+    """
+    best, far = medoids.copy(), nearest.near_distance.copy()
     for slot, medoid in enumerate(medoids):
-        members = np.flatnonzero(labels == slot)
+        members = np.flatnonzero(nearest.near == slot)
         if not members.size:
+            best[slot] = far.argmax()
+            np.minimum(far, distances[best[slot]], out=far)
             continue
 
         def sums(rows: slice, members: np.ndarray = members) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Vector quantisation: each vector becomes the number of the nearest entry of a codebook."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sortal.cluster.codebook_file import read_codebooks, write_codebooks
 from sortal.cluster.kmeans import kmeans
-from sortal.cluster.rows import refuse_nonfinite, validated
+from sortal.cluster.rows import check_groups, refuse_nonfinite, validated
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, nearest_center
@@ -158,11 +157,7 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
         return np.asarray(X), 8 * came.itemsize * X.shape[1]
 
     def _check_parameters(self, n: int, d: int) -> None:
-        if not isinstance(self.n_codes, Integral) or not 1 <= int(self.n_codes) <= n:
-            raise InputError(
-                f"n_codes must be an integer between 1 and the number of samples; "
-                f"got n_codes={self.n_codes!r} for n_samples={n}."
-            )
+        check_groups("n_codes", self.n_codes, n)
 
 
 class VectorQuantizer(_Quantizer):
@@ -303,8 +298,4 @@ class ProductQuantizer(_Quantizer):
 
     def _check_parameters(self, n: int, d: int) -> None:
         super()._check_parameters(n, d)
-        if not isinstance(self.n_subspaces, Integral) or not 1 <= int(self.n_subspaces) <= d:
-            raise InputError(
-                f"n_subspaces must be an integer between 1 and the number of features; "
-                f"got n_subspaces={self.n_subspaces!r} for n_features={d}."
-            )
+        check_groups("n_subspaces", self.n_subspaces, d, "features")

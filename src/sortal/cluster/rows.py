@@ -14,9 +14,11 @@ from sortal.kernels import map_blocks
 
 __all__ = [
     "check_count",
+    "check_groups",
     "checked_rows",
     "dense_rows",
     "fit_rows",
+    "n_distinct",
     "noted_rows",
     "refuse_nonfinite",
     "refuse_overflow",
@@ -94,6 +96,26 @@ def check_count(name: str, value: Any) -> None:
     """`InputError` unless `value` is an integer of at least 1."""
     if not isinstance(value, Integral) or int(value) < 1:
         raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+
+
+def check_groups(name: str, value: Any, n: int, of: str = "samples") -> None:
+    """`InputError` unless `value` is an integer and none of so many groups of `n` must be empty."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= n:
+        raise InputError(
+            f"{name} must be an integer between 1 and the number of {of}; got {name}={value!r} for "
+            f"n_{of}={n}: ask for at most {n} (n_{of} should be >= {name})."
+        )
+
+
+def n_distinct(x: Any, most: int) -> int:
+    """How many rows of `x` differ from one another, counted up to `most`."""
+    seen: set[bytes] = set()
+    for at in range(0, int(x.shape[0]), rows_per_block(x)):
+        for row in dense_rows(x, slice(at, at + rows_per_block(x))):
+            seen.add((row + 0).tobytes())  # -0. becomes 0., which it equals
+            if len(seen) == most:
+                return most
+    return len(seen)
 
 
 def refuse_overflow(name: str, *arrays: Any) -> None:

@@ -11,7 +11,14 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from sortal.cluster.rows import check_count, checked_rows, dense_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import (
+    check_count,
+    check_groups,
+    checked_rows,
+    dense_rows,
+    refuse_nonfinite,
+    refuse_overflow,
+)
 from sortal.errors import InputError
 from sortal.kernels import (
     draw_in_turn,
@@ -51,8 +58,9 @@ def kmeans_plusplus(
         raise InputError(f"n_local_trials must be None or an integer of at least 1; got {n_local_trials!r}.")
     if x_squared_norms is not None and np.shape(x_squared_norms) != (X.shape[0],):
         raise InputError(
-            f"x_squared_norms must have one number for each of the {X.shape[0]} samples; "
-            f"got shape {np.shape(x_squared_norms)}."
+            f"x_squared_norms must have a number for each row: The length of x_squared_norms "
+            f"{np.shape(x_squared_norms)} should be equal to the length of n_samples {X.shape[0]}; leave it "
+            "out, it is not used."
         )
     return seeds(X, int(n_clusters), weights, check_random_state(random_state), n_local_trials)
 
@@ -116,12 +124,7 @@ def kmeans_parallel(
 def _checked(X: Any, n_clusters: Any, sample_weight: Any) -> tuple[Any, np.ndarray | None]:
     X = checked_rows("X", X, or_sparse=True)
     refuse_overflow("X", refuse_nonfinite("X", X))
-    n = X.shape[0]
-    if not isinstance(n_clusters, Integral) or not 1 <= int(n_clusters) <= n:
-        raise InputError(
-            f"n_clusters must be an integer between 1 and the number of samples; "
-            f"got n_clusters={n_clusters} for n_samples={n}."
-        )
+    check_groups("n_clusters", n_clusters, X.shape[0])
     if sample_weight is None:
         return X, None
     return X, _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from sortal.cluster.descent import checked_weights
-from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow, validated
+from sortal.cluster.rows import (
+    check_count,
+    check_groups,
+    checked_rows,
+    n_distinct,
+    refuse_nonfinite,
+    refuse_overflow,
+    validated,
+)
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks
@@ -212,22 +220,22 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
                     f"init must have shape (n_clusters, n_features) = {(self.n_clusters, X.shape[1])}; "
                     f"got {start.shape}."
                 )
+            self._check_distinct(X[weights > 0] if (weights == 0).any() else X)
             return start
         start, _ = kmeans_plusplus(X, self.n_clusters, sample_weight=weights, random_state=rng)
-        n_distinct = len(np.unique(start, axis=0))
-        if n_distinct < self.n_clusters:  # k-means++ repeats a row only when no other is left
-            raise InputError(
-                f"n_clusters must be at most the number of distinct rows (of positive weight); got "
-                f"n_clusters={self.n_clusters} for {n_distinct}: ask for {n_distinct}."
-            )
+        self._check_distinct(start)  # k-means++ repeats a row only when no other is left
         return start
 
-    def _check_parameters(self, n: int) -> None:
-        if not isinstance(self.n_clusters, Integral) or not 1 <= int(self.n_clusters) <= n:
+    def _check_distinct(self, rows: np.ndarray) -> None:
+        found = n_distinct(rows, self.n_clusters)
+        if found < self.n_clusters:
             raise InputError(
-                f"n_clusters must be an integer between 1 and the number of samples; "
-                f"got n_clusters={self.n_clusters!r} for n_samples={n}."
+                f"n_clusters must be at most the number of distinct rows (of positive weight); got "
+                f"n_clusters={self.n_clusters} for {found}: ask for {found}."
             )
+
+    def _check_parameters(self, n: int) -> None:
+        check_groups("n_clusters", self.n_clusters, n)
         if isinstance(self.init, str) and self.init != "k-means++":
             raise InputError(f"init must be 'k-means++' or an array of centers; got {self.init!r}.")
         check_count("n_init", self.n_init)

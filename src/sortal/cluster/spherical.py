@@ -15,7 +15,8 @@ from sortal.cluster.descent import (
     descend,
 )
 from sortal.cluster.kmeans import KMeans
-from sortal.cluster.rows import checked_rows, refuse_nonfinite
+from sortal.cluster.rows import checked_rows, n_distinct, refuse_nonfinite
+from sortal.errors import InputError
 from sortal.kernels import map_blocks
 
 __all__ = ["SphericalKMeans", "spherical_kmeans", "unit_rows"]
@@ -122,7 +123,21 @@ class SphericalKMeans(KMeans):
         return unit_rows(X)
 
     def _descent(self, X: Any, weights: np.ndarray | None) -> Callable[..., KMeansResult]:
-        return _descend_sphere
+        k = int(self.n_clusters)
+
+        def descend_or_refuse(x: Any, start: np.ndarray, *more: Any) -> KMeansResult:
+            found = _descend_sphere(x, start, *more)
+            if len(np.unique(found.labels)) == k:
+                return found
+            rounded = round(X, 5) if issparse(X) else np.round(X, 5)  # parallel rows differ by rounding
+            if (there_are := n_distinct(rounded, k)) < k:
+                raise InputError(
+                    "n_clusters must be at most the number of distinct directions; got "
+                    f"n_clusters={k} for {there_are}: ask for {there_are}."
+                )
+            return found
+
+        return descend_or_refuse
 
     def transform(self, X: Any) -> np.ndarray:
         """1 - cosine of each row of X with each center, (n, k)."""

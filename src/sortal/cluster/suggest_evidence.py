@@ -8,7 +8,7 @@ import sklearn  # its parts are imported when first named
 from sortal.arrays import Labels, Points
 from sortal.cluster.kernel_functions import separations
 from sortal.cluster.methods import found_by
-from sortal.cluster.rows import checked_rows, refuse_overflow
+from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.structure import modularity_excess, valley
 from sortal.cluster.suggestion import GammaEvidence, KDistances, MethodEvidence, NumberEvidence
 from sortal.cluster.validity import Gap, Indices, gap_statistic, indices, stability
@@ -31,7 +31,7 @@ def k_distances(
     Source: Ester, Kriegel, Sander, Xu 1996, section 4.2. Where we differ: the knee is not picked by eye.
     """
     x = checked_rows("x", x)
-    refuse_overflow("x", x)
+    refuse_overflow("x", refuse_nonfinite("x", x))
     if not 1 <= min_samples <= len(x):
         raise InputError(f"min_samples must be between 1 and the {len(x)} rows; got {min_samples}.")
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 
 from sortal.arrays import Labels, Points
 from sortal.cluster.kmeans import kmeans
-from sortal.cluster.rows import checked_rows, refuse_overflow
+from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
@@ -185,7 +185,7 @@ def gap_statistic(
     Source: Tibshirani, Walther, Hastie 2001; reference (b) and the one-error rule of their section 3.
     """
     x = checked_rows("x", x)
-    refuse_overflow("x", x)
+    refuse_overflow("x", refuse_nonfinite("x", x))
     numbers = tuple(int(k) for k in numbers)
     if not numbers or list(numbers) != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= len(x):
         raise InputError(f"numbers must ascend from 1 to at most the {len(x)} rows; got {numbers}.")
@@ -301,7 +301,7 @@ def matched_accuracy(names: Sequence[Any] | np.ndarray, labels: Labels) -> float
 
 def _checked(x: Any, labels: Any) -> tuple[Float[np.ndarray, "n d"], np.ndarray]:
     x, labels = checked_rows("x", x), np.asarray(labels)
-    refuse_overflow("x", x)
+    refuse_overflow("x", refuse_nonfinite("x", x))
     if labels.shape != (len(x),) or labels.dtype.kind not in "iu":
         raise InputError(
             f"labels must be one integer for each of the {len(x)} rows of x; "
