@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sortal.kernels import gaussians, group_sums, moved_sums, symmetric_group_sums
+from sortal.kernels import gaussians, group_sums, matrix_group_sums, moved_sums, symmetric_group_sums
 
 
 def dense(values, a, b, labels, weights, k):
@@ -35,6 +35,7 @@ def test_sums_equal_the_matrix_product(n, d, k, dtype, values):
     # Rounding of the values (of size d where they are products) and of sums of up to 900 of them.
     close = {"rtol": 0, "atol": (2e-5 if dtype == np.float32 else 1e-12) * max(1, np.abs(expected).max())}
     np.testing.assert_allclose(symmetric_group_sums(values, x, old, weights, k), expected, **close)
+    np.testing.assert_allclose(matrix_group_sums(values(x, x), old, weights, k), expected, **close)
     np.testing.assert_allclose(group_sums(values, x[:5], x, old, weights, k), expected[:5], **close)
     change = dense(values, x, x, new, weights, k) - expected
     np.testing.assert_allclose(moved_sums(values, x, old, new, weights, k), change, **close)

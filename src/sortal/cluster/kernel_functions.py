@@ -1,7 +1,7 @@
 """Kernels: values between rows, at a precision that their rounding allows."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = ["KERNELS", "Kernel", "Separation", "auto_gamma", "least_eigenvalue", 
 
 KERNELS = ("linear", "poly", "rbf", "precomputed")
 PROBE = 512  # rows whose eigenvalues are looked at
+MOST_HELD = 512  # rows: 2 MB at most, and ten starts from 300 rows asked for each value some 80 times
 SHARES, USUAL = (0.015, 0.02, 0.03, 0.05, 0.08), 0.05
 
 
@@ -79,6 +80,18 @@ class Kernel:
         products += products.dtype.type(self.coef0)
         return _power(products, self.degree)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether all values are there, and so few that a product with them costs next to nothing."""
+        return self.given is not None and len(self.given) <= MOST_HELD
+
+    def held(self) -> "Kernel":
+        """The same kernel as a matrix, if the rows are few; else itself."""
+        if self.given is not None or len(self.rows) > MOST_HELD:
+            return self
+        matrix = self.values(self.rows, self.rows).astype(np.float64, copy=False)
+        return replace(self, name="precomputed", rows=np.arange(len(matrix)), given=matrix)
+
     def diagonal(self) -> Float[np.ndarray, " n"]:
         """The kernel of each row with itself, in float64."""
         if self.given is not None:
@@ -130,7 +143,11 @@ def auto_gamma(x: np.ndarray, n_clusters: int) -> tuple[float, bool]:
     """
     refuse_overflow("X", x)
     squared, reach = _reaches(x)
-    found = _separations(squared, reach, (n_clusters,))
+    found: list[Separation] = []
+    for one in _separations(squared, reach, (n_clusters,)):
+        found.append(one)
+        if not found[0].cut_off:  # what the narrowest kernel does not cut off, no wider one does
+            break
     best = max(found, key=lambda one: one.gap, default=None)
     if best is not None and best.cut_off:
         return best.gamma, True
@@ -157,30 +174,33 @@ class Separation:
 
 def separations(x: np.ndarray, numbers: Sequence[int]) -> tuple[Separation, ...]:
     """Each of the `SHARES` with each of `numbers` (ascending); of them those from 2 to below n."""
-    return _separations(*_reaches(x), numbers)
+    return tuple(_separations(*_reaches(x), numbers))
 
 
 def _separations(
     squared: np.ndarray, reach: dict[float, float], numbers: Sequence[int]
-) -> tuple[Separation, ...]:
+) -> Iterator[Separation]:
+    """From the narrowest kernel on, each at the cost of its eigenvalues: 2 ms for 300 rows, 8 for 512."""
     numbers = [k for k in numbers if 1 < k < len(squared)]
-    found = []
     for share in SHARES if numbers else ():
         if reach[share] > 0:
             values = _normalised_eigenvalues(squared / (2 * reach[share]), numbers[0], numbers[-1] + 1)
             for k in numbers:
                 own, following = values[k - numbers[0]], values[k + 1 - numbers[0]]
                 gap = float((own - following) / (1.001 - own))
-                found.append(Separation(share, 1 / (2 * reach[share]), k, float(own), gap))
-    return tuple(found)
+                yield Separation(share, 1 / (2 * reach[share]), k, float(own), gap)
 
 
 def _reaches(x: np.ndarray) -> tuple[np.ndarray, dict[float, float]]:
     """Squared distances of rows evenly spread, and the median of those that each share of them is within."""
     rows = x[np.unique(np.linspace(0, len(x) - 1, PROBE).astype(int))].astype(np.float64)
     squared = cdist(rows, rows, "sqeuclidean")
-    medians = np.median(np.quantile(squared, SHARES, axis=1), axis=1)
-    return squared, dict(zip(SHARES, medians.tolist(), strict=True))
+    ranked = np.sort(squared, axis=1)  # a fifth of the time of np.quantile
+    place = np.array(SHARES) * (len(rows) - 1)
+    below, part = place.astype(int), place % 1
+    above = ranked[:, np.minimum(below + 1, len(rows) - 1)]
+    quantiles = ranked[:, below] + part * (above - ranked[:, below])
+    return squared, dict(zip(SHARES, np.median(quantiles, axis=0).tolist(), strict=True))
 
 
 def _normalised_eigenvalues(exponent: np.ndarray, first: int, last: int) -> np.ndarray:

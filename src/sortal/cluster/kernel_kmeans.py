@@ -1,9 +1,9 @@
 """Kernel k-means: k-means in the space of a kernel, exact, without the matrix of all kernel values."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from numbers import Real
 from typing import Any
 
@@ -19,10 +19,16 @@ from sortal.arrays import Labels
 from sortal.cluster.descent import checked_weights
 from sortal.cluster.dissimilarity import finite_rows
 from sortal.cluster.kernel_functions import Kernel, auto_gamma, least_eigenvalue
-from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
+from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_starts
 from sortal.cluster.rows import check_count, check_groups
 from sortal.errors import InputError
-from sortal.kernels import group_sums, moved_sums, one_blas_thread, symmetric_group_sums
+from sortal.kernels import (
+    group_sums,
+    matrix_group_sums,
+    moved_sums,
+    one_blas_thread,
+    symmetric_group_sums,
+)
 
 __all__ = ["KernelKMeans", "KernelKMeansResult", "KernelKMeansStep", "kernel_kmeans"]
 
@@ -62,10 +68,10 @@ def kernel_kmeans(
 
     The squared distance to a group's mean is K_ii - 2/|C| sum_j K_ij + 1/|C|^2 sum_jl K_jl, with weights
     where given. Sums over groups are kept, and after an iteration only kernel values of points that moved
-    are computed: n^2/2 values once, then n for each point that moves. Holds n k numbers. Ties go to the
-    lower number; an empty group takes the farthest point. Ends for any kernel: where a grouping would cost
-    more than the one before (rounding, or no kernel in the sense of Mercer), the one before is kept.
-    `callback` sees each step; what it raises ends the fit.
+    are computed: n^2/2 values once, then n for each point that moves. Holds n k numbers, and the matrix only
+    where it has at most 512 rows. Ties go to the lower number; an empty group takes the farthest point. Ends
+    for any kernel: where a grouping would cost more than the one before (rounding, or no kernel in the sense
+    of Mercer), the one before is kept. `callback` sees each step; what it raises ends the fit.
 
     `start` holds a group of 0 to `n_clusters` - 1 for each row. Deterministic, whatever the number of
     threads.
@@ -73,14 +79,13 @@ def kernel_kmeans(
     Rows of small margin are in doubt. Source: Dhillon, Guan, Kulis 2004, Kernel k-means, spectral clustering
     and normalized cuts, KDD.
     """
+    kernel = kernel.held()
     n = len(kernel.rows)
     given = checked_weights(sample_weight, n)
     weights = np.ones(n) if given is None else given
     start = _checked_start(start, n, n_clusters)
     diagonal = kernel.diagonal()
-    state = _Means(
-        symmetric_group_sums(kernel.values, kernel.rows, start, weights, n_clusters), start, weights
-    )
+    state = _Means(_sums(kernel, start, weights, n_clusters), start, weights)
     costs, stopped = [state.cost(diagonal)], ""
     history: list[KernelKMeansStep] = []
     while len(history) < max_iter and not stopped:
@@ -118,10 +123,17 @@ def _checked_start(start: Any, n: int, k: int) -> Labels:
 
 def _sums_after(kernel: Kernel, state: "_Means", labels: Labels, k: int) -> np.ndarray:
     """By the points that moved; where most did, all anew at half of the values costs less."""
-    if 2 * (labels != state.labels).sum() > len(labels):
-        return symmetric_group_sums(kernel.values, kernel.rows, labels, state.weights, k)
+    if kernel.is_held or 2 * (labels != state.labels).sum() > len(labels):
+        return _sums(kernel, labels, state.weights, k)
     moved = moved_sums(kernel.values, kernel.rows, state.labels, labels, state.weights, k)
     return np.asarray(state.sums + moved)
+
+
+def _sums(kernel: Kernel, labels: Labels, weights: np.ndarray, k: int) -> np.ndarray:
+    """For each row, the weighted sum of its kernel values with each group."""
+    if kernel.given is not None and kernel.is_held:
+        return np.asarray(matrix_group_sums(kernel.given, labels, weights, k))
+    return symmetric_group_sums(kernel.values, kernel.rows, labels, weights, k)
 
 
 class _Means:
@@ -214,10 +226,10 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     Source: Dhillon, Guan, Kulis 2004; ties, empty groups, cost: `kernel_kmeans`. X is dense, (n, d). Each
-    start costs n^2/2 kernel values or more; memory grows with n k, no matrix is held unless it is given.
-    `InputError` for more groups than distinct points and for a matrix that is not square and symmetric;
-    `UserWarning` for a kernel that is not positive semi-definite. With degrees as `sample_weight` and
-    sigma D^-1 + D^-1 A D^-1 as kernel, it lowers the normalised cut of the graph A.
+    start costs n^2/2 kernel values or more; memory grows with n k, no matrix of more than 512 rows is held
+    unless it is given. `InputError` for more groups than distinct points and for a matrix that is not square
+    and symmetric; `UserWarning` for a kernel that is not positive semi-definite. With degrees as
+    `sample_weight` and sigma D^-1 + D^-1 A D^-1 as kernel, it lowers the normalised cut of the graph A.
     """
 
     def __init__(
@@ -258,9 +270,9 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             gamma, cut_off = auto_gamma(X, int(self.n_clusters))
         kernel = Kernel.over(X, self.kernel, gamma, self.degree, self.coef0)
         shift = _shift_after_warning(kernel) if kernel.may_be_indefinite() else 0.0
-        rng = check_random_state(self.random_state)
         with one_blas_thread():  # asked for each of 200 products, it was a tenth of a fit to 300 rows
-            runs = (self._run(run, kernel, weights, rng, shift, cut_off) for run in range(self.n_init))
+            held, starts = kernel.held(), self._starts(kernel, weights, shift, cut_off)
+            runs = (self._run(held, start, weights) for start in islice(starts, int(self.n_init)))
             best = min(runs, key=lambda run: run.inertia)
         if best.stopped == "max_iter":
             warnings.warn(
@@ -274,15 +286,19 @@ class KernelKMeans(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self._kernel, self._weights, self._norms = kernel, weights, best.center_norms
         return self
 
-    def _run(
-        self, run: int, kernel: Kernel, weights: np.ndarray, rng: Any, shift: float, cut_off: bool
-    ) -> KernelKMeansResult:
-        k = int(self.n_clusters)
-        if run == 1 or cut_off:
-            start = spectral_start(kernel, k, weights, rng)
-        else:
-            start = kernel_kmeans_plusplus(kernel, k, weights, rng, shift)
-        report = _printer() if self.verbose else None
+    def _starts(
+        self, kernel: Kernel, weights: np.ndarray, shift: float, cut_off: bool
+    ) -> Iterator[np.ndarray]:
+        k, rng = int(self.n_clusters), check_random_state(self.random_state)
+        spectral = spectral_starts(kernel, k, weights, rng)
+        for run in count():
+            if run == 1 or cut_off:
+                yield next(spectral)
+            else:
+                yield kernel_kmeans_plusplus(kernel, k, weights, rng, shift)
+
+    def _run(self, kernel: Kernel, start: np.ndarray, weights: np.ndarray) -> KernelKMeansResult:
+        k, report = int(self.n_clusters), _printer() if self.verbose else None
         return kernel_kmeans(kernel, start, k, sample_weight=weights, max_iter=self.max_iter, callback=report)
 
     def predict(self, X: Any) -> np.ndarray:

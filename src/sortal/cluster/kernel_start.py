@@ -1,18 +1,19 @@
 """Where kernel k-means starts."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
 from sortal.arrays import Labels, Weights
-from sortal.cluster.kernel_functions import Kernel
-from sortal.cluster.kmeans import kmeans
-from sortal.cluster.seeding import kmeans_plusplus
+from sortal.cluster.descent import block_of_rows, descend
+from sortal.cluster.kernel_functions import Kernel, least_eigenvalue
+from sortal.cluster.seeding import seeds
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
 
-__all__ = ["kernel_kmeans_plusplus", "spectral_start"]
+__all__ = ["kernel_kmeans_plusplus", "spectral_start", "spectral_starts"]
 
 LANDMARKS = 512
 
@@ -59,32 +60,50 @@ def spectral_start(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) 
     Source: Ng, Jordan, Weiss 2001; that eigenvectors solve a relaxation of kernel k-means, Dhillon, Guan,
     Kulis 2004, who start from them too; Williams and Seeger 2001 (landmarks).
     """
-    n = len(kernel.rows)
+    return next(spectral_starts(kernel, n_clusters, weights, rng))
+
+
+def spectral_starts(kernel: Kernel, n_clusters: int, weights: Weights, rng: Any) -> Iterator[Labels]:
+    """One `spectral_start` after another; the eigenvectors are computed anew where landmarks are drawn."""
     candidates = np.flatnonzero(weights > 0)
-    m = min(len(candidates), max(LANDMARKS, 4 * n_clusters))
-    landmarks = kernel.rows[np.sort(rng.choice(candidates, m, replace=False))]
+    m = max(LANDMARKS, 4 * n_clusters)
+    embedding = None
+    while True:
+        if embedding is None or m < len(candidates):
+            drawn = rng.choice(candidates, m, replace=False) if m < len(candidates) else candidates
+            embedding = _embedding(kernel, kernel.rows[np.sort(drawn)], n_clusters)
+        if embedding.shape[1]:
+            yield _best_of_five(embedding, n_clusters, weights, rng)
+        else:  # no direction in which squares add up: the shifted kernel has some
+            yield kernel_kmeans_plusplus(kernel, n_clusters, weights, rng, -least_eigenvalue(kernel))
+
+
+def _embedding(kernel: Kernel, landmarks: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Each row by the leading eigenvectors among the landmarks, of those whose eigenvalue is above 0."""
+    m = len(landmarks)
     among = kernel.values(landmarks, landmarks).astype(np.float64)
     degree = among.sum(axis=1)
     normalised = bool(degree.min() > 0)  # else the kernel is no affinity, and its eigenvectors as they are do
     scale = degree**-0.5 if normalised else np.ones(m)
-    similar = scale[:, None] * among * scale
     with one_blas_thread():
-        value, vector = eigh(similar, subset_by_index=(max(0, m - n_clusters), m - 1))
-        keep = np.flatnonzero(value > 1e-10 * max(value[-1], 0))
-        if not keep.size:  # no direction in which squares add up: the shifted kernel has some
-            least = float(np.linalg.eigvalsh(similar)[0])
-            return kernel_kmeans_plusplus(kernel, n_clusters, weights, rng, -least)
+        value, vector = eigh(scale[:, None] * among * scale, subset_by_index=(max(0, m - n_clusters), m - 1))
+    keep = value > 1e-10 * max(value[-1], 0)
     carry = scale[:, None] * vector[:, keep] / (value[keep] if normalised else value[keep] ** 0.5)
+    n = len(kernel.rows)
     blocks = map_blocks(lambda rows: kernel.values(kernel.rows[rows], landmarks) @ carry, n, 1024)
     embedding = np.concatenate(list(blocks)).astype(np.float64)
     if normalised:
         length = np.linalg.norm(embedding, axis=1, keepdims=True)
         embedding /= np.where(length > 0, length, 1)
-    starts = [
-        kmeans_plusplus(embedding, n_clusters, sample_weight=weights, random_state=rng)[0] for _ in range(5)
-    ]
-    runs = [kmeans(embedding, start, sample_weight=weights, max_iter=50) for start in starts]
-    return min(runs, key=lambda run: run.inertia).labels.astype(np.int32)
+    return np.asarray(embedding)
+
+
+def _best_of_five(embedding: np.ndarray, k: int, weights: Weights, rng: Any) -> Labels:
+    """By k-means from five starts. Checks of the rows were most of its time, so there are none."""
+    block = block_of_rows(embedding, weights, k, max_iter=50)
+    starts = [seeds(embedding, k, weights, rng)[0] for _ in range(5)]
+    runs = [descend(embedding, start, weights, 50, 1e-4, None, block=block) for start in starts]
+    return np.asarray(min(runs, key=lambda run: run.inertia).labels, np.int32)
 
 
 def _squared_to(kernel: Kernel, row: int, diagonal: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The hot loops, behind one door: import kernels from here only."""
 
 from sortal.kernels.density import cosine_density_groups, density_groups, spread_groups
-from sortal.kernels.gram import gaussians, group_sums, moved_sums, symmetric_group_sums
+from sortal.kernels.gram import gaussians, group_sums, matrix_group_sums, moved_sums, symmetric_group_sums
 from sortal.kernels.lloyd import DenseRows, nearest_center, nearest_labels, squared_to_center
 from sortal.kernels.lloyd_block import BlockOfRows, block_if_small
 from sortal.kernels.lloyd_sparse import SparseRows, nearest_labels_sparse, squared_to_center_sparse
@@ -47,6 +47,7 @@ __all__ = [
     "group_sums",
     "lower_nearest",
     "map_blocks",
+    "matrix_group_sums",
     "moved_sums",
     "n_threads",
     "nearer_pairs",

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from sortal.arrays import Labels, Weights
 from sortal.kernels.threads import map_blocks
 
-__all__ = ["gaussians", "group_sums", "moved_sums", "symmetric_group_sums"]
+__all__ = ["gaussians", "group_sums", "matrix_group_sums", "moved_sums", "symmetric_group_sums"]
 
 ROWS, COLUMNS = 256, 512  # a tile of float32 stays in a second-level cache of 1 MB, with its neighbours
 Values = Callable[[Any, Any], np.ndarray]
@@ -103,6 +103,17 @@ def symmetric_group_sums(
     unsorted = np.empty_like(sums)
     unsorted[order] = sums
     return unsorted
+
+
+def matrix_group_sums(
+    matrix: Float[np.ndarray, "n n"], labels: Labels, weights: Weights, k: int
+) -> Float[np.ndarray, "n k"]:
+    """`group_sums` of the rows themselves, from all kernel values: for as many as a cache holds."""
+    from sortal.kernels import gram_loops
+
+    sums = np.zeros((k, len(matrix)))
+    gram_loops.add_matrix(matrix, weights, labels, sums)
+    return np.ascontiguousarray(sums.T)
 
 
 def _cuts(begin: int, end: int) -> list[tuple[int, int]]:
