@@ -110,13 +110,23 @@ def test_writing_at_once_and_symbol_by_symbol_agree(attention):
 
 def test_attention_is_the_formula():
     writer = Writer(9, 6, 4, 5, 0.0).eval()
-    memory = torch.randn(1, 3, 5)
-    h = torch.randn(1, 2, 6)
+    memory, h = torch.randn(1, 3, 5), torch.randn(1, 6)
     here = torch.tensor([[True, True, False]])
-    found = writer.weights(h, {"memory": memory, "here": here})
-    scores = torch.einsum("bud,dm,bnm->bun", h, writer.score.weight, memory)[:, :, :2]
-    torch.testing.assert_close(found[:, :, :2], scores.softmax(2))
-    assert (found[:, :, 2] == 0).all()
+    found, _ = writer({"h": h, "memory": memory, "here": here}, torch.tensor([[2, 7]]))
+    fed = torch.zeros(1, 6)
+    for step, symbol in enumerate([2, 7]):
+        said = torch.cat([writer.symbols.weight[None, symbol], fed], 1)
+        (h,), _ = nets.GRU.cell(said, (h,), *writer.rnn.all_weights[0])
+        scores = torch.einsum("bd,dm,bnm->bn", h, writer.score.weight, memory)[:, :2]
+        context = torch.einsum("bn,bnm->bm", scores.softmax(1), memory[:, :2])
+        fed = torch.tanh(writer.mix(torch.cat([h, context], 1)))
+        torch.testing.assert_close(found[:, step], writer.head(fed))
+
+
+def test_where_nothing_is_there_nothing_is_looked_at():
+    shares = Writer.weights(torch.randn(1, 6), torch.randn(1, 6, 3), torch.tensor([[True, False, True]]))
+    assert shares[0, 0, 1] == 0
+    torch.testing.assert_close(shares.sum(), torch.tensor(1.0))
 
 
 def test_a_captioner_says_what_images_it_takes():

@@ -1,7 +1,8 @@
 """One to many: a small convolutional body sees, a GRU writes what it saw, looking where it needs to.
 
-The body halves an image three times; each place of its last map, with a vector of its own that says where it
-is, is one place of the writer's memory, and all of them together give the writer's first state.
+The body halves an image three times; each place of its last map, with vectors of its row and of its column
+that say where it is, is one place of the writer's memory, and their mean gives the writer's first state. No
+layer sees all places with weights of their own: one that did learned layouts by heart.
 
 Source: Vinyals et al. 2015, arXiv:1411.4555, for image and language model in one; Xu et al. 2015,
 arXiv:1502.03044, for attention over places of the map.
@@ -10,7 +11,6 @@ arXiv:1502.03044, for attention over places of the map.
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
 from sortal.errors import InputError
 from sortal.nets.first_weights import first_weights
@@ -39,7 +39,7 @@ class Captioner(nn.Module):
         self.size, self.in_channels = size, in_channels
         with first_weights(seed):
             widths = (in_channels, width // 2, width, width, width)
-            strides = (2, 1, 2, 2)
+            strides = (2, 2, 2, 1)  # a place sees 31 pixels
             self.body = nn.Sequential(
                 *(
                     nn.Sequential(
@@ -48,10 +48,10 @@ class Captioner(nn.Module):
                     for a, b, stride in zip(widths, widths[1:], strides)
                 )
             )
-            self.place = nn.Parameter(torch.randn((size // 8) ** 2, width) * 0.1)
-            self.squeeze = nn.Linear(width, 16)
-            self.bridge = nn.Linear(16 * (size // 8) ** 2, hidden)
-            self.writer = Writer(symbols, hidden, 32, width, dropout)
+            self.register_buffer("places", _places(size // 8), persistent=False)
+            memory_width = width + self.places.shape[1]
+            self.bridge = nn.Linear(memory_width, hidden)
+            self.writer = Writer(symbols, hidden, 32, memory_width, dropout)
 
     @property
     def head(self) -> nn.Module:
@@ -64,8 +64,9 @@ class Captioner(nn.Module):
                 f"images must have the shape (batch, {self.in_channels}, {self.size}, {self.size}); "
                 f"got {tuple(inputs.shape)}."
             )
-        memory = self.body(inputs).flatten(2).transpose(1, 2) + self.place
-        h = torch.tanh(self.bridge(relu(self.squeeze(memory)).flatten(1)))
+        seen = self.body(inputs).flatten(2).transpose(1, 2)
+        memory = torch.cat([seen, self.places.expand(len(seen), -1, -1)], 2)
+        h = torch.tanh(self.bridge(memory.mean(1)))
         return {"h": h, "memory": memory}
 
     def write(self, state: Written, written: Int[Tensor, "B U"]) -> tuple[Float[Tensor, "B U k"], Written]:
@@ -76,3 +77,12 @@ class Captioner(nn.Module):
         self, inputs: Float[Tensor, "B c h w"], lengths: Tensor | None, written: Int[Tensor, "B U"]
     ) -> Float[Tensor, "B U k"]:
         return self.write(self.read(inputs), written)[0]
+
+
+def _places(side: int) -> Float[Tensor, "n p"]:
+    """Row and column of each place, -1 to 1, and their waves, by which one place is told from the next."""
+    at = torch.linspace(-1, 1, side)
+    turns = torch.pi * at[:, None] * torch.arange(1, 5)
+    line = torch.cat([at[:, None], turns.sin(), turns.cos()], 1)
+    rows, columns = line.repeat_interleave(side, 0), line.repeat(side, 1)
+    return torch.cat([rows, columns], 1)
