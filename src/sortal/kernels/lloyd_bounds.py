@@ -20,6 +20,7 @@ UNKNOWN = 2**16 - 1  # an upper bound; a lower one that is this or more counts a
 FAR = 2**14  # steps: centers that moved so far leave no bound worth keeping
 
 
+@np.errstate(all="ignore")  # any grouping will do where squares overflow
 def group_of_centers(centers: np.ndarray) -> np.ndarray:
     """Which group each center is in (int32): near ones together. As many as the memory for bounds lets be."""
     k, d = centers.shape
