@@ -92,7 +92,9 @@ def assign_with(bounds, x, labels, centers):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize(
-    ("n", "d", "k"), [(3000, 64, 100), (2000, 3, 45), (500, 1, 25), (300, 5, 6), (60, 2, 60)]
+    ("n", "d", "k"),
+    # One group of centers, save in 160 dimensions: four.
+    [(3000, 64, 100), (1500, 160, 100), (2000, 3, 45), (500, 1, 25), (300, 5, 6), (60, 2, 60)],
 )
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_bounds_change_no_label(n, d, k, dtype, offset):
@@ -112,8 +114,9 @@ def test_bounds_change_no_label(n, d, k, dtype, offset):
         assert np.array_equal(labels, brute_force(x, centers))
 
 
-def test_bounds_survive_overflow():
-    x, centers = rows_and_centers(300, 20, 45, np.float64)
+@pytest.mark.parametrize("d", [20, 160])
+def test_bounds_survive_overflow(d):
+    x, centers = rows_and_centers(300, d, 45, np.float64)
     x, centers = (x * 1e25).astype(np.float32), (centers * 1e25).astype(np.float32)
     labels = nearest_labels(x, centers)
     bounds = Bounds(x, labels, centers, group_of_centers(centers))

@@ -99,10 +99,13 @@ def _descend_rows(
     history = [KMeansStep(rows.inertia(centers), n_changed, 0.0)]
     n_iter, stalls, stopped = 0, 0, "" if max_iter > 0 else "max_iter"
     report(history[0])
+    previous = start
     while not stopped:
         n_iter += 1
         _fill_empty(rows, centers)
-        previous, centers = centers, rows.means(centers)
+        # Means take the room of those before the last: fresh arrays each time left holes.
+        room = None if previous is start else previous
+        previous, centers = centers, rows.means(centers, room)
         centers = centers if place is None else place(centers)
         n_changed = rows.step(centers)
         shift = float(squared_shifts(centers, previous).sum())

@@ -3,8 +3,8 @@
 Rows may lie in a memory map: they are read block by block and never copied whole.
 """
 
-from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -106,24 +106,29 @@ class DenseRows(ClusterSums):
 
     def _first_step(self, centers: np.ndarray) -> int:
         """Moments are taken of rows that the assignment has just brought into the cache."""
-        parts: dict[int, tuple[float, np.ndarray, np.ndarray]] = {}
+        n, d = self.x.shape
+        total, totals, squares = 0.0, np.zeros(d), np.zeros(d)
+
+        def add(found: tuple[float, np.ndarray, np.ndarray]) -> None:
+            nonlocal total, totals, squares
+            total, totals, squares = total + found[0], totals + found[1], squares + found[2]
+
         if self._cells is not None:
 
-            def measure(rows: slice) -> None:
-                parts[rows.start] = self._moments(rows, read_block(self.x, rows))
+            def measure(rows: slice) -> tuple[float, np.ndarray, np.ndarray]:
+                return self._moments(rows, read_block(self.x, rows))
 
-            deque(map_blocks(measure, len(self.x), block_rows(self.x)), maxlen=0)
+            for found in map_blocks(measure, n, block_rows(self.x)):
+                add(found)
             self._sums, changed = self._cells.assign(centers)
         else:
             packed = pack_centers(centers, self.x.dtype)
 
-            def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> None:
+            def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> Any:
                 assign_block(block, packed, labels)
-                parts[rows.start] = self._moments(rows, block)
+                return self._moments(rows, block)
 
-            changed = self._move(assign)
-        total, totals, squares = (sum(parts[at][i] for at in sorted(parts)) for i in range(3))
-        n = len(self.x)
+            changed = self._move(assign, then=add)
         self.total, self.variance = float(total), float(np.mean(squares / n - (totals / n) ** 2))
         return changed
 
@@ -164,30 +169,37 @@ class DenseRows(ClusterSums):
         return sum(map_blocks(measure, len(self.x), block_rows(self.x)))
 
     def _forget(self) -> None:
-        self._sums, self._lost = np.zeros_like(self._sums), np.zeros_like(self._lost)
+        self._sums[:], self._lost[:] = 0, 0
         self._labels = np.full(len(self.x), -1, np.int32)
 
-    def _move(self, assign: Callable[[slice, np.ndarray, np.ndarray], object], block: int = 0) -> int:
+    def _move(
+        self,
+        assign: Callable[[slice, np.ndarray, np.ndarray], Any],
+        block: int = 0,
+        then: Callable[[Any], object] = lambda found: None,
+    ) -> int:
         """`assign(rows, block, labels)` writes the labels of some rows, and the sums follow.
 
-        Sums are updated in the order of the blocks, while threads are at the next ones.
+        Sums are updated in the order of the blocks, while threads are at the next ones; `then` takes what
+        `assign` returned in this order too.
         """
         from sortal.kernels.lloyd_loops import move_rows
 
         labels = self.labels
 
-        def part(rows: slice) -> tuple[slice, np.ndarray, np.ndarray]:
+        def part(rows: slice) -> tuple[slice, np.ndarray, np.ndarray, Any]:
             before = labels[rows].copy()
-            assign(rows, read_block(self.x, rows), labels[rows])
+            found = assign(rows, read_block(self.x, rows), labels[rows])
             changed = np.flatnonzero(before != labels[rows])
-            return rows, changed, before[changed]
+            return rows, changed, before[changed], found
 
         n_changed = 0
-        for rows, changed, before in map_blocks(part, len(self.x), block or block_rows(self.x)):
+        for rows, changed, before, found in map_blocks(part, len(self.x), block or block_rows(self.x)):
             move_rows(
                 read_block(self.x, rows), changed, *self._weighing(rows), self.origin,
                 before, labels[rows], self._sums, self._lost,
             )  # fmt: skip
+            then(found)
             n_changed += len(changed)
         return n_changed
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, settle
+from sortal.kernels.lloyd_panels import PackedCenters, pack_centers, read_block, settle
 from sortal.kernels.lloyd_sums import squared_shifts
 
 __all__ = ["LEAST_NS", "Bounds", "bounds_if_they_pay", "group_of_centers", "nanoseconds"]
@@ -20,16 +20,19 @@ UNKNOWN = 2**16 - 1  # an upper bound; a lower one that is this or more counts a
 FAR = 2**14  # steps: centers that moved so far leave no bound worth keeping
 
 
+@np.errstate(all="ignore")  # any grouping will do where squares overflow
 def group_of_centers(centers: np.ndarray) -> np.ndarray:
     """Which group each center is in (int32): near ones together. As many as the memory for bounds lets be."""
     k, d = centers.shape
     n_groups = max(1, min(k // GROUP, d // MOST_OF_DATA - 1))
-    wide = centers.astype(np.float64)
-    middles = wide[:: -(-k // n_groups)]
+    if n_groups == 1:
+        return np.zeros(k, np.int32)
+    seen = centers - _middle(centers)
+    middles = seen[:: -(-k // n_groups)]
     for _ in range(5):
         norms = np.einsum("gd,gd->g", middles, middles)
-        groups = (norms - 2 * (wide @ middles.T)).argmin(axis=1)
-        middles = np.stack([wide[groups == g].mean(axis=0) for g in np.unique(groups)])
+        groups = (norms - 2 * (seen @ middles.T)).argmin(axis=1)
+        middles = np.stack([seen[groups == g].mean(axis=0) for g in np.unique(groups)])
     return np.unique(groups, return_inverse=True)[1].astype(np.int32)
 
 
@@ -43,12 +46,9 @@ def bounds_if_they_pay(
     """
     if len(x) * nanoseconds(x.shape[1], len(new)) < LEAST_NS:
         return None
-    n_sample = max(1, min(SAMPLE, len(x) // 64))
-    sample = np.arange(0, len(x), -(-len(x) // n_sample))
     groups = group_of_centers(new)
-    at_once = max(1, 2**15 // x.shape[1])  # few: at d = 1,280 all of them would take as much as all else
-    parts = np.array_split(sample, -(-len(sample) // at_once))
-    share = float(np.mean([_share_to_look_at(x[part], labels[part], old, new, groups) for part in parts]))
+    sample = slice(None, None, -(-len(x) // max(1, min(SAMPLE, len(x) // 64))))
+    share = _share_to_look_at(x[sample], labels[sample], old, new, groups)
     if not _pays(share, x.shape[1], len(new), int(groups.max()) + 1, margin=0.5):
         return None
     return Bounds(x, labels, old, groups)
@@ -56,6 +56,8 @@ def bounds_if_they_pay(
 
 def _pays(share: float, d: int, k: int, n_groups: int, margin: float) -> bool:
     """Nanoseconds a row, fitted to n = 60,000 to 1,000,000, d = 2 to 784, k = 10 to 256 on one core."""
+    if n_groups == 1:  # who must look meets every center, as all would without bounds
+        return 5 + share * nanoseconds(d, k) < min(margin, 0.95) * nanoseconds(d, k)
     a_pair = 25 + 0.0125 * (k / n_groups) * (d + 6) + 0.6 * d
     return 5 + n_groups * (1 + share * a_pair) < margin * nanoseconds(d, k)
 
@@ -70,11 +72,22 @@ def _share_to_look_at(
     rows: np.ndarray, labels: np.ndarray, old: np.ndarray, new: np.ndarray, groups: np.ndarray
 ) -> float:
     """Of all pairs of a row and a group, the share that bounds could not spare after `old` became `new`."""
-    others = _distances(rows, old)
+    origin = _middle(old)
+    centers = old - origin
+    norms = np.einsum("kd,kd->k", centers, centers)
+    others, own = np.empty((len(rows), len(old)), rows.dtype), np.empty(len(rows), rows.dtype)
+    at_once = max(1, 2**15 // rows.shape[1])  # few: at d = 1,280 all of them would take as much as all else
+    for at in range(0, len(rows), at_once):
+        part = slice(at, at + at_once)
+        apart = rows[part] - new[labels[part]]
+        own[part] = np.einsum("nd,nd->n", apart, apart)
+        some = np.subtract(rows[part], origin, out=apart)
+        others[part] = norms - 2 * (some @ centers.T)
+        others[part] += np.einsum("nd,nd->n", some, some)[:, None]
     others[np.arange(len(rows)), labels] = np.inf
+    own = np.sqrt(own)
+    np.sqrt(np.maximum(others, 0, out=others), out=others)
     shift = np.sqrt(squared_shifts(new, old))
-    own = rows - new[labels]
-    own = np.sqrt(np.einsum("nd,nd->n", own, own))
     looked = [
         (others[:, groups == g].min(axis=1) - shift[groups == g].max() <= own).mean()
         for g in range(groups.max() + 1)
@@ -82,12 +95,8 @@ def _share_to_look_at(
     return float(np.mean(looked))
 
 
-def _distances(x: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    origin = centers.mean(axis=0, dtype=np.float64).astype(centers.dtype)
-    a, b = x - origin, centers - origin
-    squared = np.einsum("nd,nd->n", a, a)[:, None] - 2 * (a @ b.T) + np.einsum("kd,kd->k", b, b)
-    distances: np.ndarray = np.sqrt(np.maximum(squared, 0))
-    return distances
+def _middle(centers: np.ndarray) -> np.ndarray:
+    return np.asarray(centers.mean(axis=0, dtype=np.float64).astype(centers.dtype))
 
 
 class Bounds:
@@ -107,6 +116,8 @@ class Bounds:
         sizes = [min(self.block, len(x) - at) for at in range(0, len(x), self.block)]
         self.lower = [np.empty((self.n_groups, size), np.uint16) for size in sizes]
         self.dimension = x.shape[1]
+        self._names, self._first = _by_group(groups)
+        self._packed: PackedCenters | None = None
         self._steps = 2.0**13 / _usual_distance(x, labels, centers)  # in a unit of distance
         self._start_anew()
 
@@ -114,9 +125,16 @@ class Bounds:
         """What finds the nearest center of the rows of a block, given their labels until now."""
         from sortal.kernels.lloyd_bounds_loops import assign_bounded
 
-        packed, names, first = _pack_groups(centers, self.groups)
+        packed = self._packed = pack_centers(centers, centers.dtype, self._names, self._packed)
         number = centers.dtype.type
-        packing = packed.origin, packed.panels, packed.norms, names, number(packed.most), number(packed.slack)
+        packing = (
+            packed.origin,
+            packed.panels,
+            packed.norms,
+            self._names,
+            number(packed.most),
+            number(packed.slack),
+        )
         shift = self._shift(centers)
         moved = np.ceil(self._group_moved).astype(np.int32)
         self.centers = centers
@@ -124,7 +142,7 @@ class Bounds:
 
         def assign(rows: slice, block: np.ndarray, labels: np.ndarray) -> None:
             looked = assign_bounded(
-                block, centers, packing, first, self.groups, shift, moved, number(self._steps),
+                block, centers, packing, self._first, self.groups, shift, moved, number(self._steps),
                 labels, self.upper[rows], self.lower[rows.start // self.block],
             )  # fmt: skip
             settle(block, packed.centers, labels)
@@ -169,14 +187,18 @@ class Bounds:
 
 def _usual_distance(x: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> float:
     """The median distance of some rows to their centers; 1 where it is of no use."""
+    from sortal.kernels.lloyd_loops import squared_to_own
+
     some = slice(None, None, -(-len(x) // 64))
-    own = np.sqrt(((x[some].astype(np.float64) - centers[labels[some]]) ** 2).sum(axis=1))
+    own = np.empty(len(x[some]))
+    squared_to_own(read_block(x, some), np.ascontiguousarray(centers), labels[some].copy(), own)
+    own = np.sqrt(own)
     own = own[(own > 1e-30) & (own < 1e30)]
     return float(np.median(own)) if own.size else 1.0
 
 
-def _pack_groups(centers: np.ndarray, groups: np.ndarray) -> tuple[PackedCenters, np.ndarray, np.ndarray]:
-    """Centers by group, each filling whole panels; which stands where; the first panel of each group."""
+def _by_group(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centers by group, each filling whole panels (-1: none), and the first panel of each group."""
     from sortal.kernels.lloyd_tile import PANEL
 
     names: list[np.ndarray] = []
@@ -186,5 +208,4 @@ def _pack_groups(centers: np.ndarray, groups: np.ndarray) -> tuple[PackedCenters
         room = -(-len(members) // PANEL) * PANEL
         names.append(np.concatenate([members, np.full(room - len(members), -1)]))
         first.append(first[-1] + room // PANEL)
-    order = np.concatenate(names).astype(np.int32)
-    return pack_centers(centers, centers.dtype, order), order, np.array(first)
+    return np.concatenate(names).astype(np.int32), np.array(first)

@@ -49,7 +49,8 @@ def steps_below(distance, steps, moved):
 def survivors(x, centers, labels, shift, moved, slack, steps, upper, lower, tight, rows):
     """Moves the upper bounds with the centers; the rows that must look at some group, into `rows`.
 
-    `tight` gets their squared distance to their own center.
+    `tight` gets their squared distance to their own center, save where they will meet it anyway: if there is
+    one group, or nothing is known of them. Where 10 centers are, that distance costs as much as the look.
     """
     n = len(labels)
     least = np.full(n, 65535, np.int32)
@@ -63,13 +64,16 @@ def survivors(x, centers, labels, shift, moved, slack, steps, upper, lower, tigh
     for i in range(n):
         own = labels[i]
         upper[i] = min(np.int32(upper[i]) + shift[own], 65535)
-        if least[i] <= upper[i]:
+        if least[i] > upper[i]:
+            continue
+        if lower.shape[0] > 1 and upper[i] < 65535:
             squared = squared_difference(x[i], centers[own])
             upper[i] = steps_above(np.sqrt(squared) * (one + slack), steps)
-            if least[i] <= upper[i]:
-                tight[n_rows] = squared
-                rows[n_rows] = i
-                n_rows += 1
+            if least[i] > upper[i]:
+                continue
+            tight[n_rows] = squared
+        rows[n_rows] = i
+        n_rows += 1
     return n_rows
 
 

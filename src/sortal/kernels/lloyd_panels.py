@@ -21,10 +21,13 @@ class PackedCenters:
     slack: float  # rounding of a score, in units of |x|^2 + most
 
 
-def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None = None) -> PackedCenters:
+def pack_centers(
+    centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None = None, spent: PackedCenters | None = None
+) -> PackedCenters:
     """`order`: which center stands where (-1: none); None for their own order.
 
-    What overflows in float32 is in doubt, and float64 decides.
+    The arrays of `spent`, as many centers in the same order, are written anew. What overflows in float32 is
+    in doubt, and float64 decides.
     """
     from sortal.kernels.lloyd_loops import pack_panels
     from sortal.kernels.lloyd_tile import PANEL
@@ -37,7 +40,10 @@ def pack_centers(centers: np.ndarray, dtype: np.dtype, order: np.ndarray | None 
     origin = centers.mean(axis=0, dtype=np.float64).astype(
         dtype
     )  # a huge offset would cost the product its digits
-    panels, norms = np.empty(len(order) * d, dtype), np.empty(len(order), dtype)
+    if spent is None:
+        panels, norms = np.empty(len(order) * d, dtype), np.empty(len(order), dtype)
+    else:
+        panels, norms = spent.panels, spent.norms
     most = pack_panels(np.ascontiguousarray(centers, dtype), order, origin, panels, norms)
     slack = (8 + 2 * d**0.5) * float(np.finfo(dtype).eps)
     return PackedCenters(centers, origin, panels, norms, float(most), slack)

@@ -39,11 +39,14 @@ class ClusterSums:
 
         return float(inertia_of_sums(self.total, centers, self.origin, self._sums, self._lost))
 
-    def means(self, centers: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
-        """The mean of each cluster; a cluster without weight keeps its center."""
+    def means(
+        self, centers: Float[np.ndarray, "k d"], room: Float[np.ndarray, "k d"] | None = None
+    ) -> Float[np.ndarray, "k d"]:
+        """The mean of each cluster, in `room` if given; a cluster without weight keeps its center."""
         from sortal.kernels.lloyd_sums_loops import move_centers
 
-        means = centers.copy()
+        means = np.empty_like(centers) if room is None else room
+        np.copyto(means, centers)
         move_centers(means, self.origin, self._sums, self._lost)
         return means
 
