@@ -201,7 +201,7 @@ def test_the_verdict_follows_the_interval():
     assert "gru is the worse choice here (difference -30.0 points" in str(beside("gru", right, "mel", plain))
     assert "gru is the better choice here" in str(beside("gru", plain, "mel", right))
     few = beside("gru", np.array([True, False]), "mel", np.array([False, True]))
-    assert "neither is shown to be better" in str(few)
+    assert "gru is not shown to be better, and costs more" in str(few)
     assert Beside.from_json(json.loads(json.dumps(few.as_json()))) == few
 
 
