@@ -101,6 +101,7 @@ def test_its_vectors_re_organise_the_pile_and_the_page_tells(words, tmp_path):
         facts = {fact.label: fact.value for fact in pile.report(with_map=False).facts}
         assert "a linear head on tfidf's vectors names" in facts["beside a plain head"]
         points = np.array(pile.vectors)
+        assert all(words in pile._repr_html_() for words in pile.keywords().values())
     with sortal.organize(root / "words.sortal", k=2) as again:  # the pile keeps it
         assert again.encoder.name == "words.model"
         np.testing.assert_array_equal(again.vectors, points)
@@ -167,6 +168,13 @@ def test_series_learn_on_a_pile_that_was_embedded_by_a_network(tmp_path):
     assert head.report.n_held_out == 8
     assert load_model(tmp_path / "w.model").encoder["spec"]["preprocess"]["channels"] == 1
     assert len(sortal.load(tmp_path / "w.model").predict(tmp_path / "waves.ts").predictions) == 40
+
+
+def test_what_wants_a_network_of_images_says_what_this_is(words):
+    from sortal.train.network_model import load_network
+
+    with pytest.raises(InputError, match="holds a recurrent network, which predicts and groups"):
+        load_network(load_model(words[0] / "words.model"))
 
 
 @pytest.mark.parametrize(
