@@ -34,6 +34,7 @@ from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.loop import train
 from sortal.train.model import check_target
 from sortal.train.plan import Plan
+from sortal.train.sequence.prepared import counted_unknown
 from sortal.train.sequence.recipes import ADAM
 from sortal.train.sequence.spoken import N_MELS, QUIETEST, Blur
 from sortal.train.sequence_batches import SequenceBatches
@@ -101,6 +102,8 @@ def learn_sequences(
     check_labels(given.labels[named], given.names, held_out=True)
     held = held_out_mask(given.labels, HELD_OUT, seed)
     want = _fitted(wanted(read["kind"]), given.take(~held).items)
+    for line in _facts(want, given.items, given.take(held).items):
+        progress.say(line)
     run = Path(f"{os.path.abspath(into)}.training")
     net = _trained(given.take(~held), want, start, seed, run, progress)
     encoder = trained_encoder(net, want)
@@ -140,6 +143,21 @@ def _fitted(want: SequencePreprocess, items: Sequence[Any]) -> SequencePreproces
             raise InputError("texts must share characters to learn from; none stands there twice.")
         return replace(want, letters=letters)
     return want
+
+
+def _facts(want: SequencePreprocess, items: Sequence[Any], held: Sequence[Any]) -> list[str]:
+    """What is not read of them."""
+    n_steps = [one.shape[1] if want.kind == "series" else len(one) for one in items]
+    cut = sum(n > (want.length or n) for n in n_steps)
+    said = (
+        [f"{cut:,} of {len(items):,} items are longer than {want.length:,} steps: read that far"]
+        if cut
+        else []
+    )
+    if isinstance(want, TextPreprocess):
+        texts = [text[: want.length] for text in held]
+        said.append(counted_unknown(Vocabulary(tuple(want.letters or "")), texts, "letters"))
+    return said
 
 
 def _steps(want: SequencePreprocess, items: Sequence[Any]) -> list[np.ndarray]:

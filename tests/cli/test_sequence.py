@@ -45,12 +45,31 @@ def test_runs_write_tag_and_translate(sortal):
     tagged = sortal("sequence", "tag", "pos", "the baker flies")
     assert [word.split("/")[0] for word in tagged.out.split()] == ["the", "baker", "flies"]
     assert "1 of 3 words are not in the vocabulary" in tagged.err
+    record = sortal("sequence", "tag", "pos", "the baker flies", "--json").json("sequence-tag")
+    assert record["sentences"][0]["unknown"] == 1
+    assert len(record["sentences"][0]["tags"]) == 3
+    again = ("sequence", "sample", "shakespeare", "--start", "The", "--length", "30", "--top-k", "5")
+    assert sortal(*again, "--json").json("sequence-sample") == {"text": text[:-1]}
     ran = sortal("sequence", "translate", "scan", "jump twice", "--beam", "3")
     assert ran.code == 0
+    wish = ("sequence", "translate", "scan", "jump twice", "--beam", "3", "--json")
+    assert " ".join(sortal(*wish).json("sequence-translate")["answers"][0]["actions"]) == ran.out.strip()
     assert "must be a run of the kind commands; it is one of tagging" in (
         sortal("sequence", "translate", "pos", "jump").error()
     )
     assert "a command must have a word" in sortal("sequence", "translate", "scan", "").error()
+
+
+@pytest.mark.slow
+def test_captions_as_json(sortal, tmp_path):
+    from PIL import Image
+
+    assert sortal("sequence", "train", "captions", "--smoke", "--into", "c").code == 0
+    Image.new("L", (64, 64)).save(tmp_path / "a.png")
+    record = sortal("sequence", "caption", "c", "a.png", "--json").json("sequence-caption")
+    assert record["captions"][0]["image"] == "a.png"
+    said = sortal("sequence", "caption", "c", "none.png").error()
+    assert "none.png must be an image; No such file or directory." in said
 
 
 def test_what_is_refused(sortal):

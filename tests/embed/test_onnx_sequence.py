@@ -331,6 +331,12 @@ BAD_NETWORKS = {
                 [("x", "f", ("b", "t", 1)), ("h0", "f", (1 << 15, "b", 1 << 15))]),
         "one sequence",
     ),
+    "a name that is no UTF-8": (
+        network([("Identity", ["abcdef"], ["out"], {})], [("abcdef", "f", ("b", "t", 1))]).replace(
+            b"abcdef", b"\xff" * 6
+        ),
+        "onnxruntime must be able to load it",
+    ),
     "no network": (b"no network at all", "onnxruntime"),
     "nothing": (b"", "empty"),
 }  # fmt: skip

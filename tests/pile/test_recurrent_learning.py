@@ -18,6 +18,7 @@ pytest.importorskip("soxr", reason="needs the extra sound")
 
 import torch
 
+from sortal import sequence_learning
 from sortal.data import log_mel
 from sortal.learning import Start
 from sortal.runs import encoder_of_run
@@ -88,6 +89,7 @@ def test_a_model_folder_predicts_and_says_how_it_stands(words):
     assert "A linear head on tfidf's vectors names" in card
     assert "The network gru, trained from nothing in 3 epochs." in card
     assert any("epoch 3 of 3" in line for line in told.lines)
+    assert any("letters of the test are not in the vocabulary" in line for line in told.lines)
     assert not (root / "words.model.training").exists()
     found = sortal.load(root / "words.model").predict(root / "words.csv")
     assert len(found.predictions) == 48
@@ -101,6 +103,7 @@ def test_its_vectors_re_organise_the_pile_and_the_page_tells(words, tmp_path):
         facts = {fact.label: fact.value for fact in pile.report(with_map=False).facts}
         assert "a linear head on tfidf's vectors names" in facts["beside a plain head"]
         points = np.array(pile.vectors)
+        assert all(words in pile._repr_html_() for words in pile.keywords().values())
     with sortal.organize(root / "words.sortal", k=2) as again:  # the pile keeps it
         assert again.encoder.name == "words.model"
         np.testing.assert_array_equal(again.vectors, points)
@@ -148,11 +151,12 @@ def test_sounds_learn_too(tmp_path):
     assert len(found.predictions) == 12
 
 
-def test_series_learn_on_a_pile_that_was_embedded_by_a_network(tmp_path):
+def test_series_learn_on_a_pile_that_was_embedded_by_a_network(tmp_path, monkeypatch):
     from sortal.embed import recurrent
     from sortal.nets import GRU
 
-    rng, lines = np.random.default_rng(0), []
+    monkeypatch.setitem(sequence_learning.MOST_STEPS, "series", 25)
+    rng, lines, told = np.random.default_rng(0), [], Told()
     for i in range(40):
         wave = np.sin(np.arange(20 + i % 7) * (0.3 + 0.5 * (i % 2))) + rng.normal(0, 0.1, 20 + i % 7)
         lines.append(",".join(f"{value:.4f}" for value in wave) + f":{'fast' if i % 2 else 'slow'}")
@@ -163,10 +167,18 @@ def test_series_learn_on_a_pile_that_was_embedded_by_a_network(tmp_path):
         tmp_path / "waves.ts", k=2, names_from="folders", encoder=tmp_path / "any.onnx"
     ) as pile:
         assert (pile.kind, pile.encoder.name, pile.encoder.dim) == ("series", "any.onnx", 8)
-        head = pile.train(tmp_path / "w.model", start=Start("lstm", epochs=8, device="cpu"))
+        head = pile.train(tmp_path / "w.model", start=Start("lstm", epochs=8, device="cpu"), progress=told)
     assert head.report.n_held_out == 8
+    assert "5 of 40 items are longer than 25 steps: read that far" in told.lines
     assert load_model(tmp_path / "w.model").encoder["spec"]["preprocess"]["channels"] == 1
     assert len(sortal.load(tmp_path / "w.model").predict(tmp_path / "waves.ts").predictions) == 40
+
+
+def test_what_wants_a_network_of_images_says_what_this_is(words):
+    from sortal.train.network_model import load_network
+
+    with pytest.raises(InputError, match="holds a recurrent network, which predicts and groups"):
+        load_network(load_model(words[0] / "words.model"))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +213,7 @@ def test_the_verdict_follows_the_interval():
     assert "gru is the worse choice here (difference -30.0 points" in str(beside("gru", right, "mel", plain))
     assert "gru is the better choice here" in str(beside("gru", plain, "mel", right))
     few = beside("gru", np.array([True, False]), "mel", np.array([False, True]))
-    assert "neither is shown to be better" in str(few)
+    assert "gru is not shown to be better, and costs more" in str(few)
     assert Beside.from_json(json.loads(json.dumps(few.as_json()))) == few
 
 

@@ -19,7 +19,7 @@ _ENDINGS: dict[Kind, tuple[str, ...]] = {
     "image": (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
     "sound": (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
     "series": (".ts", ".npy"),
-    "text": (".txt", ".md", ".rst", ".jsonl", ".conllu", ".html", ".xml"),
+    "text": (".txt", ".md", ".rst", ".tsv", ".jsonl", ".conllu", ".html", ".xml"),
 }
 _OPTIONS = {"image": (), "sound": ("cut", "channels"), "series": ("missing",), "text": ("by", "column")}
 _MAIN_SHARE = 0.9

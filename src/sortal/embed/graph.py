@@ -34,7 +34,13 @@ def open_graph(content: bytes, path: Path, n_threads: int) -> Any:
     # Spinning threads would take the cores that decode the next batch.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        for port in (*session.get_inputs(), *session.get_outputs()):
+            _ = port.name, port.shape  # names that are no UTF-8 fail here, where it can be said
+        session.get_modelmeta().custom_metadata_map  # noqa: B018
+        return session
     except Exception as e:
         raise DataError(
             f"{shown(str(path))}: onnxruntime must be able to load it; it says: {first_line(e)} "

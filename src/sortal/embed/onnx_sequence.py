@@ -216,9 +216,10 @@ class OnnxSequence:
         if self._tokens is not None:
             top = np.array([self._tokens.top], np.int64)
             found = [top, *map(self._tokens.numbers, ("a few words", "some more words than before"))]
-            return [steps for steps in found if len(steps)]
-        assert not isinstance(self.preprocess, TextPreprocess)
-        return [self.preprocess.steps(self.preprocess.probe(n)) for n in (10, 13)]
+        else:
+            assert not isinstance(self.preprocess, TextPreprocess)
+            found = [self.preprocess.steps(self.preprocess.probe(n)) for n in (10, 13)]
+        return [steps[: self._most] for steps in found if len(steps)]
 
     def _prove(self) -> int:
         """The width of a vector. A tokenizer that knows more tokens than the network fails here."""

@@ -50,9 +50,16 @@ def _row(report: Report, shape: GroupShape, name: GroupName, pictures: dict[int,
     return (
         f'<div style="{RULE};display:flex;padding:6px 0;align-items:flex-start">'
         f'<div style="flex:0 0 170px;margin-right:12px;overflow-wrap:anywhere">{shape.number} &ensp;{title}'
-        f'<div style="{FAINT}">{shape.size:,} members, tightness {shape.tightness:.2f}</div></div>'
+        f'<div style="{FAINT}">{shape.size:,} members, tightness {shape.tightness:.2f}</div>'
+        f"{_keywords(report, shape)}</div>"
         f"<div>{typical}</div>{apart}</div>"
     )
+
+
+def _keywords(report: Report, shape: GroupShape) -> str:
+    """Of texts: what stands for their pictures."""
+    words = report.keywords.get(shape.number)
+    return f"<div>{_text(words)}</div>" if words else ""
 
 
 def _tile(report: Report, position: int, pictures: dict[int, str]) -> str:

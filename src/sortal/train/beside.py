@@ -32,7 +32,7 @@ class Beside:
         elif self.low > 0:
             verdict = f"{self.net} is the better choice here"
         else:
-            verdict = "neither is shown to be better"
+            verdict = f"{self.net} is not shown to be better, and costs more"
         return (
             f"a linear head on {self.encoder}'s vectors names {self.plain_right:.1%} of the same {self.n:,} "
             f"held-out items right, {self.net} {self.right:.1%}: {verdict} (difference "

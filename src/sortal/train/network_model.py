@@ -32,6 +32,11 @@ def load_network(model: Model) -> Network:
     """
     if model.config["kind"] != "net":
         raise InputError(f"{model.folder} has a head and no network; train one (--net).")
+    if "beside" in model.config["builder"].get("training", {}):
+        raise InputError(
+            f"{model.folder} holds a recurrent network, which predicts and groups (--encoder); here one that "
+            "reads images is asked for."
+        )
     net = _built(model.folder, model.config["builder"])
     path = model.folder / NETWORK_FILE
     try:

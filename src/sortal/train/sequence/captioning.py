@@ -61,7 +61,8 @@ def caption_files(
         try:
             pixels = prepare(decode_image(Path(path).read_bytes()), ImageInput((net.size, net.size)))
         except (OSError, Unreadable) as e:
-            raise InputError(f"{shown(path)} must be an image; {e}.") from e
+            reason = e.strerror if isinstance(e, OSError) and e.strerror else e
+            raise InputError(f"{shown(path)} must be an image; {reason}.") from e
         gray = pixels if net.in_channels == 3 else pixels.mean(2, keepdims=True).astype(np.uint8)
         images.append(scaled(gray[None]))
     return captioned(net, torch.cat(images), words, beam)
