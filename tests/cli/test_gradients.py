@@ -72,6 +72,26 @@ def test_a_run_of_images_is_watched(sortal, tmp_path):
     assert (tmp_path / "gradients" / "layer-by-step.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "rule"),
+    [
+        ("plan.json", "{}", "plan.json must be the settings of a run: KeyError 'shapes'"),
+        ("plan.json", "[1", "plan.json must be the settings of a run: JSONDecodeError"),
+        (
+            "plan.json",
+            '{"shapes": {}, "net": "LeNet", "plan": {"peak_lr": 1}}',
+            "it has no weights.safetensors",
+        ),
+        ("sequence.json", "[1]", "it has no weights.safetensors"),
+        ("config.json", "{}", "a model folder holds MANIFEST.sha256, this one does not"),
+    ],
+)
+def test_folders_that_are_no_run(sortal, tmp_path, name, text, rule):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text(text)
+    assert rule in sortal("gradients", "run").error()
+
+
 def test_refusals(sortal):
     assert "'--watch'" in sortal("recipe", "lenet5-mnist", "--smoke", "--watch", "1").error(2)
     assert "--watch belong to a network" in sortal("train", "p", "--into", "m", "--watch", "50").error(2)

@@ -72,6 +72,22 @@ def test_a_dead_run_is_stopped_and_says_so():
     assert not any(module._forward_hooks for module in net.modules())
 
 
+def test_a_body_that_is_cut_off_by_design_has_not_died():
+    class Held(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = torch.nn.Linear(64, 8), torch.nn.Linear(8, 3)
+
+        def forward(self, x):
+            with torch.no_grad():
+                out = self.body(x.flatten(1))
+            return self.head(out)
+
+    seen, done = watched(Held())
+    assert done.stopped == "all 3 epochs done"
+    assert [[layer.cut for layer in one.profile.layers] for one in seen.samples] == [[True, False]] * 3
+
+
 def test_a_loop_that_breaks_off_leaves_no_hook():
     net = tiny()
 

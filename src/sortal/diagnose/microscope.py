@@ -118,5 +118,5 @@ class Microscope:
 
 
 def _is_dead(profile: Profile) -> bool:
-    below = [layer.gradient_norm for layer in profile.layers[:-1] if not layer.frozen]
+    below = [layer.gradient_norm for layer in profile.layers[:-1] if not (layer.frozen or layer.cut)]
     return bool(below) and not any(below)

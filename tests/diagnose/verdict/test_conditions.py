@@ -230,6 +230,53 @@ def test_half_precision_that_overflows_is_no_explosion():
     assert "In float32 too" in found.worst.sign.words
 
 
+class Cut(nn.Module):
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        self.body, self.mid, self.head = nn.Linear(2, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        with torch.set_grad_enabled(self.how != "no_grad"):
+            out = torch.relu(self.body(x[0]))
+        out = self.head(torch.relu(self.mid(out.detach() if self.how == "detach" else out)))
+        return out.detach() if self.how == "whole" else out
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("no_grad", "no gradient reaches what lies below mid: no_grad or detach cuts it off"),
+        ("detach", "no gradient reaches what lies below mid: no_grad or detach cuts it off"),
+        ("whole", "no gradient reaches any layer: no_grad or detach cuts it off"),
+    ],
+)
+def test_a_layer_that_is_cut_off_is_not_healthy(how, words):
+    net = Cut(how)
+    found = examine(net, Classify(), [batch(3)])
+    assert (found.worst.condition, found.worst.sign.words) == ("vanishing", words)
+    assert [layer.name for layer in found.profiles[0].layers] == ["body", "mid", "head"]
+    assert [one.name for one in found.profiles[0].activations] == ["", ""]
+    net.body.requires_grad_(False)
+    assert examine(Cut("no").requires_grad_(False), Classify(), [batch(3)]).verdicts[0].sign.words == (
+        "every layer is frozen: no gradient is asked for"
+    )
+
+
+def test_a_frozen_body_that_is_cut_off_is_healthy():
+    net = Cut("no_grad")
+    net.body.requires_grad_(False)
+    assert examine(net, Classify(), [batch(3)]).healthy
+
+
+def test_what_cannot_be_looked_at_is_refused():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3))
+    with pytest.raises(InputError, match=r"its inputs have the shape \(0, 2\)"):
+        examine(net, Classify(), [{"inputs": torch.zeros(0, 2), "labels": torch.zeros(0).long()}])
+    with pytest.raises(InputError, match="0 is scripted"):
+        examine(nn.Sequential(torch.jit.script(net)), Classify(), [batch(3)])
+
+
 def test_no_batches_are_refused():
     with pytest.raises(InputError, match="at least one"):
         examine(nn.Linear(2, 2), Classify(), [])

@@ -91,6 +91,14 @@ def test_the_network_itself_stays_as_it_was():
     assert not any(module._forward_hooks for module in net.modules())
 
 
+def test_nothing_to_learn_takes_no_steps():
+    (untreated,) = try_cures(
+        line(1.0, 2).requires_grad_(False), Classify(), points(1), "dead", steps=3, cures=[]
+    )
+    assert untreated.steps == 0
+    assert untreated.loss == untreated.loss_before
+
+
 @pytest.mark.parametrize(
     ("options", "rule"),
     [({"steps": 0}, "at least one step"), ({"cures": ["prayer"]}, "got 'prayer'")],

@@ -14,6 +14,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from sortal.errors import InputError
+
 __all__ = ["Flow", "Recorder"]
 
 _NAMED = {
@@ -71,6 +73,11 @@ class Recorder:
 
     def attach(self) -> "Recorder":
         for name, module in self.net.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise InputError(
+                    f"net must be made of modules that can be watched; {name or 'it'} is scripted. Give what "
+                    "it was scripted from."
+                )
             self._handles.append(module.register_forward_pre_hook(self._entering(name)))
             self._handles.append(module.register_forward_hook(self._leaving(name), always_call=True))
         return self
@@ -83,8 +90,8 @@ class Recorder:
 
     def _entering(self, name: str) -> Callable[..., None]:
         def enter(module: nn.Module, given: object) -> None:
-            if not torch.is_grad_enabled():
-                return
+            if not self._inside and not torch.is_grad_enabled():
+                return  # judged, not trained; what is cut off inside a pass that trains is seen
             if not self._running:
                 self._mode.__enter__()  # type: ignore[no-untyped-call]
                 self._running = True

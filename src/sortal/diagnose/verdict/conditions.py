@@ -19,6 +19,7 @@ vanishes for that reason.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from sortal.diagnose.depth.profile import Profile
@@ -89,11 +90,24 @@ def sign_in_depth(profile: Profile) -> Sign:
         return Sign(
             "not finite", where, math.inf, 0, f"NaN or infinity is born in {where}. {profile.note}".strip()
         )
+    if (cut := _cut(profile)) is not None:
+        return cut
     for condition, kinds, limit in IDLE:
         idle = [one for one in profile.activations if one.kind in kinds and one.idle > limit]
         if idle:
             return _idle(condition, idle[0].name, max(one.idle for one in idle), limit, len(idle))
     return _of_signals(profile)
+
+
+def _cut(profile: Profile) -> Sign | None:
+    """The first layer that learns is cut off. Later ones may be heads that this loss leaves out."""
+    learn = [layer for layer in profile.layers if not layer.frozen]
+    if not learn or not learn[0].cut:
+        return None
+    last = next((above for layer, above in pairwise(learn) if not above.cut), None)
+    what = f"what lies below {last.name}" if last else "any layer"
+    words = f"no gradient reaches {what}: no_grad or detach cuts it off"
+    return Sign("vanishing", learn[0].name, 0.0, LOST, words)
 
 
 def _idle(condition: Idle, where: str, share: float, limit: float, n: int) -> Sign:
@@ -125,6 +139,8 @@ def _of_signals(profile: Profile) -> Sign:
         top = max(jumping, key=lambda layer: layer.update_ratio)
         words = f"one step changes the weights of {top.name} by {top.update_ratio:.0%} of their length"
         return Sign("exploding", top.name, top.update_ratio, JUMP, words)
+    if not any(not layer.frozen for layer in profile.layers):
+        return Sign("healthy", "", 1, 0, "every layer is frozen: no gradient is asked for")
     words = (
         "one layer only"
         if math.isnan(decay)

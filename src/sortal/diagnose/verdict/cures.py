@@ -29,7 +29,8 @@ __all__ = ["CURES", "Trial", "try_cures"]
 class Trial:
     """What `cure` did in `steps` steps: the loss before and after, and what the network then suffered from.
 
-    The loss is the mean over the batches given. `steps` is fewer where the loss ceased to be finite.
+    The loss is the mean over the batches given. `steps` is fewer where the loss ceased to be finite, and 0
+    where it hangs on no weight that learns.
     """
 
     cure: str
@@ -218,7 +219,7 @@ def _trial(
     for batch in islice(cycle(batches), steps):
         net.zero_grad()
         loss = task.loss(net, batch).loss
-        if not bool(torch.isfinite(loss)):
+        if not bool(torch.isfinite(loss)) or not loss.requires_grad:
             break
         loss.backward()  # type: ignore[no-untyped-call]
         if clip is not None:

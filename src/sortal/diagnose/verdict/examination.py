@@ -44,6 +44,7 @@ def examine(net: nn.Module, task: Task, batches: Iterable[Batch], *, lr: float |
     """
     profiles, lags = [], []
     for batch in batches:
+        _check_filled(batch)
         # Of a copy: a task that carries its state from batch to batch carries none of ours on.
         loss = partial(ask, net, task, batch)
         profile = layer_profile(net, loss, lr=lr)
@@ -57,6 +58,12 @@ def examine(net: nn.Module, task: Task, batches: Iterable[Batch], *, lr: float |
     for rows in zip(*lags):
         signs.append(agreed(rows[0].name or "the network", [_sign(one) for one in rows]))
     return Examination(tuple(profiles), tuple(lags), tuple(signs))
+
+
+def _check_filled(batch: Batch) -> None:
+    for name, values in batch.items():
+        if not values.numel():
+            raise InputError(f"a batch must hold something; its {name} have the shape {tuple(values.shape)}.")
 
 
 def ask(net: nn.Module, task: Task, batch: Batch) -> Tensor:

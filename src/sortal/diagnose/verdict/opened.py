@@ -14,7 +14,7 @@ from sortal.data import shown
 from sortal.diagnose.microscope import Sample
 from sortal.diagnose.samples import kept_samples
 from sortal.diagnose.study_data import study_data
-from sortal.errors import InputError
+from sortal.errors import DataError, InputError
 from sortal.nets import BUILDERS, builder, weights
 from sortal.nets.network import Network
 from sortal.tasks import Batch, Classify, Task
@@ -62,10 +62,12 @@ def _opened(
     if (folder / "sequence.json").exists():
         return _sequence_run(folder, data, n_batches)
     if (folder / "plan.json").exists():
-        record = json.loads((folder / "plan.json").read_bytes())
-        net = _by_shapes(folder, record)
+        name, shapes, lr = _plan(folder)
+        if not (folder / "weights.safetensors").exists():
+            raise InputError(f"{shown(subject)} must be a finished run; it has no weights.safetensors yet.")
+        net = _by_shapes(folder, name, shapes)
         weights.load(net, folder / "weights.safetensors")
-        return _of_images(folder.name, net, data, n_batches, float(record["plan"]["peak_lr"]))
+        return _of_images(folder.name, net, data, n_batches, lr)
     if (folder / "config.json").exists():
         return _of_images(folder.name, load_network(load_model(folder)), data, n_batches, None)
     if subject not in BUILDERS:
@@ -113,14 +115,23 @@ def _sized(batch: Batch, least: int) -> Batch:
     return {**batch, "inputs": larger}
 
 
-def _by_shapes(folder: Path, record: dict[str, object]) -> Network:
+def _plan(folder: Path) -> tuple[str, dict[str, list[int]], float]:
+    """What a run of images says of itself: the network's class, its shapes, the rate it was trained at."""
+    try:
+        record = json.loads((folder / "plan.json").read_bytes())
+        shapes = {str(key): [int(n) for n in value] for key, value in record["shapes"].items()}
+        return str(record["net"]), shapes, float(record["plan"]["peak_lr"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        what = f"{type(e).__name__} {e}"[:160]
+        raise DataError(f"{folder}/plan.json must be the settings of a run: {what}. Train again.") from e
+
+
+def _by_shapes(folder: Path, kind: str, shapes: dict[str, list[int]]) -> Network:
     """The network of `sortal.nets` whose weights have the names and shapes that the run folder tells."""
-    shapes = record["shapes"]
-    assert isinstance(shapes, dict)
-    for name in _likely(str(record["net"])):
+    for name in _likely(kind):
         with torch.device("meta"):
             plain = BUILDERS[name]()
-        head, first = shapes.get(f"{plain.head_name}.weight"), next(iter(shapes.values()))
+        head, first = shapes.get(f"{plain.head_name}.weight"), next(iter(shapes.values()), [])
         if set(plain.state_dict()) != set(shapes) or not head or len(first) != 4:
             continue
         with torch.device("meta"):
@@ -128,7 +139,7 @@ def _by_shapes(folder: Path, record: dict[str, object]) -> Network:
         if {key: list(value.shape) for key, value in fitted.state_dict().items()} == shapes:
             return BUILDERS[name](head[0], first[1], seed=0)
     raise InputError(
-        f"{folder}/plan.json must tell the shapes of a network of sortal.nets; it tells of {record['net']}. "
+        f"{folder}/plan.json must tell the shapes of a network of sortal.nets; it tells of {shown(kind)}. "
         "Look at it from Python: diagnose.examine(net, task, batches)."
     )
 

@@ -130,7 +130,7 @@ def open_run(run: str | os.PathLike[str], *kinds: str) -> Kept:
     except FileNotFoundError as e:
         raise InputError(
             f"{name} must be a finished run of sortal sequence train --into; it has no "
-            f"{Path(e.filename).name}."
+            f"{Path(e.filename or 'weights.safetensors').name}."
         ) from e
     except (OSError, ValueError, SafetensorError) as e:
         raise DataError(f"{name}: a file of the run cannot be read: {str(e)[:160]}. Train again.") from e
