@@ -178,7 +178,7 @@ def _network(
         _watched(partial(from_scratch, net, images, course, seed, **loop), start, folder, progress)
         return net.cpu().eval(), made, _left(folder)
     check_images(images, body)
-    progress.say("the head first, on the vectors of the body as it is")
+    progress.say("a new head, on the vectors of the body as it is")
     fit_head(body, body_vectors(body, images, normalize, where), images.labels, seed)
     if way == "frozen":
         if start.watch:

@@ -193,6 +193,14 @@ def test_progress_shows_a_line_as_it_is_but_for_what_commands_a_terminal(capsys)
         assert capsys.readouterr().err == "a:warning:b [red]\\x1b[31m\\u202e \u5927\n"
 
 
+def test_slow_steps_do_not_stand_still(capsys, monkeypatch):
+    shower = PlainProgress()
+    shower.start("training", 3)
+    monkeypatch.setattr("time.monotonic", lambda: shower.since + 12)
+    shower.advance(3)
+    assert capsys.readouterr().err == "training 3 of 3, 0.25/s, 0 s left\n"
+
+
 def test_a_stopped_command_promises_only_what_is_stored(sortal, pile, model, photos, monkeypatch):
     monkeypatch.setattr(PlainProgress, "advance", lambda *_: raise_(KeyboardInterrupt()))
     before = threading.active_count()  # torch's exporter in another test leaves a monitor of tqdm's

@@ -36,3 +36,13 @@ def test_auxiliary_heads_are_named_and_not_called():
     aside = [layer for layer in found.layers if layer.output_shape is None]
     assert {layer.name.split(".")[0] for layer in aside} == {"aux1", "aux2"}
     assert found.parameters == 13_004_888
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "resnet18", "googlenet"])
+def test_fvcore_counts_the_same(name):
+    """Its convolutions and linear layers, to the last one."""
+    fvcore = pytest.importorskip("fvcore.nn", reason="fvcore is in no extra; docs/LOG.md has all members")
+    net = BUILDERS[name]().eval()
+    shape = net.in_channels, net.train_size, net.train_size
+    theirs = fvcore.FlopCountAnalysis(net, torch.zeros(1, *shape)).by_operator()
+    assert count(net, shape).macs == theirs["conv"] + theirs["linear"]

@@ -177,6 +177,14 @@ def test_a_finished_run_is_not_run_again_and_another_plan_is_refused(tmp_path):
         run(replace(PLAN, peak_lr=0.01), folder=tmp_path)
 
 
+def test_a_folder_that_holds_something_else_keeps_it(tmp_path):
+    """sortal recipe --into thumbs.model wrote over the model's weights."""
+    (tmp_path / "weights.safetensors").write_bytes(b"a model's")
+    with pytest.raises(InputError, match=r"holds weights.safetensors of something else. Choose another"):
+        run(folder=tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"a model's"]
+
+
 def test_a_run_that_a_watcher_stopped_goes_on_to_the_same_bits(tmp_path):
     whole, _ = run()
     for stop in (3, 4, 17):

@@ -1,5 +1,7 @@
 """What the verdict says of shares right that are known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ from sortal.train.transfer_report import Cell, summed_up
 N = 400
 
 
-def images():
-    labels = np.arange(N) % 2
-    return LabelledImages(np.zeros((N, 1, 1, 3), np.uint8), labels, ("a", "b"))
+def images(n=N):
+    labels = np.arange(n) % 2
+    return LabelledImages(np.zeros((n, 1, 1, 3), np.uint8), labels, ("a", "b"))
 
 
 def cells(shares, cost=(1.0, 60.0, 60.0), sizes=(10, 50, None)):
@@ -89,3 +91,17 @@ def test_the_meter_sees_cpu_and_memory():
     assert cost.peak_mb > before.peak_mb + 100
     assert (cost + before).peak_mb == cost.peak_mb
     assert cost.share(0.5).cpu_s == pytest.approx(cost.cpu_s / 2)
+
+
+def test_ten_images_all_right_do_not_prove_100_percent():
+    """Redrawn, ten right answers are always ten right answers."""
+    answers = tuple(images(10).labels.tolist())
+    made = [
+        Cell(way, None, seed, 10, 1.0, Cost(1, 1, 1), answers)
+        for way in ("frozen", "fine-tuned", "scratch")
+        for seed in range(2)
+    ]
+    made += [replace(cell, size=4) for cell in made]
+    found = summed_up(made, images(10), images(10), None, 1, "cpu")
+    assert found.scores[0].interval == pytest.approx((0.722, 1.0), abs=1e-3)  # Wilson, 10 of 10
+    assert "too few to say" in found.verdict[-1]

@@ -90,7 +90,7 @@ class RichProgress(Progress):
     def advance(self, n: int) -> None:
         self.done += n
         rate = self.done / max(time.monotonic() - self.since, 1e-9)
-        self.bar.update(self.task, advance=n, rate=f"{rate:,.0f}/s")
+        self.bar.update(self.task, advance=n, rate=_per_second(rate))
 
 
 class PlainProgress(Progress):
@@ -115,4 +115,9 @@ class PlainProgress(Progress):
         self.told = now
         rate = self.done / max(now - self.since, 1e-9)
         left = (self.total - self.done) / max(rate, 1e-9)
-        self.say(f"{self.what} {self.done:,} of {self.total:,}, {rate:,.0f}/s, {left:.0f} s left")
+        self.say(f"{self.what} {self.done:,} of {self.total:,}, {_per_second(rate)}, {left:.0f} s left")
+
+
+def _per_second(rate: float) -> str:
+    """Steps of a training may take seconds each: 0/s would say that it stands still."""
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"

@@ -105,7 +105,7 @@ def _print(head: "Head", by_group: int) -> None:
     mixed = sorted((count, true, called) for true, called, count in report.confusion if true != called)[::-1]
     for count, true, called in mixed[:5]:
         names = shown(report.names[true].name), shown(report.names[called].name)
-        click.echo(f"  {count:,} of {names[0]} called {names[1]}")
+        click.echo(f"  {count:,} of '{names[0]}' called '{names[1]}'")
     click.echo(
         f"like nothing shown: said of {report.novelty.known:.1%} of the held-out items, wrongly; of "
         f"{report.novelty.left_out:.0%} of the items of a name that was left out, rightly"

@@ -22,6 +22,9 @@ from sortal.whole import write_whole
 __all__ = ["RunFolder", "difference"]
 
 
+WRITTEN = ("weights.safetensors", "curve.csv", "curve.html", "checkpoints")
+
+
 class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,10 +33,16 @@ class RunFolder:
         self._begun_on = ""
 
     def claim(self, settings: Mapping[str, Any], net: nn.Module, device: str) -> None:
-        """Make the folder this run's. `InputError` where it is another's, naming what differs."""
+        """Make the folder this run's. `InputError` where it is another's, naming what differs, or none's."""
         shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
         asked = json.loads(json.dumps({**settings, "net": type(net).__name__, "shapes": shapes}))
         stands = self._settings()
+        foreign = [name for name in WRITTEN if stands is None and (self.path / name).exists()]
+        if foreign:  # a model folder has weights.safetensors too: they would be gone
+            raise InputError(
+                f"folder {self.path} must be a run's or have room for one; it holds {foreign[0]} of "
+                "something else. Choose another folder."
+            )
         if stands is not None and "made_with" in stands and not self.checkpoints.is_dir():
             stands = None  # a run of ours that kept no step: nothing is lost
         if stands is None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from sortal.data import LabelledImages
 from sortal.train.bootstrap import interval, resampled
@@ -114,7 +114,7 @@ def summed_up(
     )
     draws = resampled(right)
     scores = tuple(
-        _score(group, interval(draws[:, i]), float(right[i].mean()))
+        _score(group, _share_interval(draws[:, i], right[i]), float(right[i].mean()))
         for i, group in enumerate(groups.values())
     )
     of = dict(zip(groups, draws.T))
@@ -129,6 +129,15 @@ def summed_up(
     return Transfer(
         learn.names, len(learn), len(test), epochs, device, own_data, scores, differences, advice, verdict
     )
+
+
+def _share_interval(draws: Float[np.ndarray, " rounds"], right: Bool[np.ndarray, "seeds items"]) -> Interval:
+    """By the bootstrap; by Wilson's formula where all is right or all wrong, which redrawing leaves so."""
+    low, high = interval(draws)
+    if low < high:
+        return low, high
+    n = right.shape[1]
+    return wilson_interval(round(float(right.mean()) * n), n)
 
 
 def _score(group: Sequence[Cell], found: Interval, right: float) -> Score:
@@ -225,6 +234,10 @@ def _more_names(
     if len(curve) < 2:
         return [
             "What more names would bring is not known from one size: give several, --per-class 10,50,all."
+        ]
+    if last.right >= 0.995 and last.interval[0] < 0.98:
+        return [
+            "Next to no test image is named wrong, but they are too few to say what more names would bring."
         ]
     if last.right >= 0.995:
         return ["More names can hardly bring anything: next to no test image is named wrong."]
