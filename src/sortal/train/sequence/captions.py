@@ -74,7 +74,7 @@ class SceneBatches:
 def prepare(recipe: SequenceRecipe, data: Path | None) -> Prepared:
     check_bleu()
     learned, tested = _images(recipe, data)
-    side = 8 * round(learned.pixels.shape[1] * 2.6 / 8)
+    side = 8 * round(learned.pixels.shape[1] * 3.4 / 8)
     to_learn, to_test = layouts()
     words = Vocabulary.of([(*DIGIT_NAMES, "a", "an", "left", "right", "of", "above", "and", ",")])
     n = recipe.options["n_scenes"]
