@@ -130,6 +130,19 @@ def test_leaves_looked_at_ahead(monkeypatch, room, n_threads):
     assert_equal(WAYS["leaves"](x, 0.06, 5), want)
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("flat", [False, True])
+def test_groups_across_the_stretches_that_threads_join(d, flat, monkeypatch):
+    x = clumps(9000, d, seed=11)
+    x[:, 0] = 0.5 if flat else x[:, 0]  # all cells in one slab, or in one cell: everything is near every cut
+    radius = 1e-4 if d < 3 else 1e-3
+    want = WAYS["leaves"](x, radius, 5)
+    for stretches, n_threads in ((1, 1), (32, 1), (500, 3)):
+        monkeypatch.setattr(density, "STRETCHES", stretches)
+        monkeypatch.setattr(threads, "n_threads", lambda n_threads=n_threads: n_threads)
+        assert_equal(density_groups(x, radius, 5), want)
+
+
 def test_memory_layouts_and_read_only():
     x = clumps(300, 6, seed=7)
     for d in (2, 6):

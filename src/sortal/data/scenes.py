@@ -11,8 +11,8 @@ reads, row by row, and says how each stands to the next:
 
 so "a three left of a seven , above an eight". A layout is the set of occupied cells: there are 696. A third
 of those with two or three images is asked for in tests and never learned, though each of its cells and each
-kind of place is. Of the 129 layouts of 3 x 3 cells a network learned 86 by heart: 91 % of its captions for these
-were right, 46 % for the others.
+kind of place is. Of the 129 layouts of 3 x 3 cells a network learned 86 by heart: 91 % of its captions for
+these were right, 46 % for the others.
 """
 
 import itertools

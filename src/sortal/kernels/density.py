@@ -29,7 +29,10 @@ LEAVES_A_BLOCK = 2
 SHARED_LEVELS = 2  # of the tree: what lies below them is for threads
 NOTE = 2**16  # numbers: where more are near than fit, they meet at once
 FEW_ROWS = 8192  # of one to three dimensions, done in one call
-WORK_A_BLOCK = 2**23  # pairs of points of one cell, .1 s with those of its neighbours: then Ctrl-C is heard
+# Pairs of points of one cell; with those of its neighbours 25 ms: Ctrl-C is heard, and threads end together.
+WORK_A_BLOCK = 2**21
+ROWS_GATHERED = 2**15  # at a time
+STRETCHES = 32  # of cells that are joined one beside the other: as many as a few threads share evenly
 ROWS_A_BLOCK = 1024
 BLOCKS_AT_ONCE = 16  # what was met in some lets later pairs be left out
 MOST_REMEMBERED = 128  # neighbours of a point: 512 bytes
@@ -116,22 +119,45 @@ def _by_grid(
     if n <= FEW_ROWS:
         found = grid.in_one_call(x, lattice, n_bits, squared_radius, min_samples)
         return found
-    points, order, cells = grid.arranged(x, lattice, n_bits)
+    order, cells = grid.sorted_cells(x, lattice, n_bits)
+    points = np.empty((x.shape[1], n))
+    _each_part(lambda begin, end: grid.gather(x, order, begin, end, points), [*range(0, n, ROWS_GATHERED), n])
     state, labels = np.empty(n, np.uint8), np.empty(n, np.intp)
     cuts = _cuts(cells.begins).tolist()
-
-    def mark(part: slice) -> None:
-        span = cuts[part.start], cuts[part.stop]
-        grid.find_core(points, cells, lattice, squared_radius, min_samples, *span, state)
-
-    def name(part: slice) -> None:
-        span = cuts[part.start], cuts[part.stop]
-        grid.label_points(points, order, cells, state, groups, lattice, squared_radius, *span, labels)
-
-    list(map_blocks(mark, len(cuts) - 1, 1))
-    groups = grid.joined(points, order, cells, lattice, squared_radius, state)
-    list(map_blocks(name, len(cuts) - 1, 1))
+    field = points, cells, lattice, squared_radius
+    _each_part(lambda begin, end: grid.find_core(*field, min_samples, begin, end, state), cuts)
+    groups = _joined(order, state, *field)
+    look = points, order, cells, state, groups, lattice, squared_radius
+    _each_part(lambda begin, end: grid.label_points(*look, begin, end, labels), cuts)
     return labels, _scattered(state == grid.CORE, order)
+
+
+def _joined(
+    order: np.ndarray, state: np.ndarray, points: np.ndarray, cells: Any, lattice: Any, squared_radius: float
+) -> np.ndarray:
+    """The group of each core point, n for others; within parts, core points are brought to the front.
+
+    Stretches of cells are joined one beside the other, then across the cuts between them.
+    """
+    from sortal.kernels import density_grid as grid
+
+    n_core = np.empty(len(cells.corners), np.int32)
+    parent = np.arange(len(n_core), dtype=np.int32)
+    cuts = np.unique(np.linspace(0, len(cells.keys), STRETCHES + 1).astype(np.int64))
+
+    def among(begin: int, end: int) -> None:
+        grid.core_first(points, order, cells, begin, end, state, n_core)
+        grid.join_among(points, cells, n_core, lattice, squared_radius, begin, end, parent)
+
+    _each_part(among, cuts.tolist())
+    grid.join_across(points, cells, n_core, lattice, squared_radius, cuts, parent)
+    groups: np.ndarray = grid.groups_of_points(order, cells.starts, n_core, parent)
+    return groups
+
+
+def _each_part(work: Callable[[int, int], object], cuts: list[int]) -> None:
+    """`work(begin, end)` between each cut and the next, on all threads."""
+    list(map_blocks(lambda part: work(cuts[part.start], cuts[part.stop]), len(cuts) - 1, 1))
 
 
 def _cuts(begins: np.ndarray) -> np.ndarray:

@@ -19,10 +19,12 @@ __all__ = [
     "OWN",
     "Cells",
     "Lattice",
-    "arranged",
     "corners",
+    "first_from",
     "first_ranges",
+    "gather",
     "slide",
+    "sorted_cells",
     "squared",
 ]
 
@@ -65,13 +67,12 @@ def corners(x):
 
 @compiled
 @no_type_check
-def arranged(x, lattice, n_bits):
-    """Rows axis by axis in the order of cells and parts, that order, and the cells. Keys have `n_bits`."""
+def sorted_cells(x, lattice, n_bits):
+    """The order of rows by cells and parts, and the cells. Keys have `n_bits`."""
     keys = np.empty(len(x), np.int64)
     _part_keys(x, lattice, keys)
     order = _sort_by_key(keys, n_bits)
-    cells = _cells_of(keys, x.shape[1])
-    return _gathered(x, order), order, cells
+    return order, _cells_of(keys, x.shape[1])
 
 
 @compiled
@@ -148,13 +149,29 @@ def _cells_of(keys, d):
 
 @compiled
 @no_type_check
-def _gathered(x, order):
-    """The rows of x in an order, axis by axis, in float64."""
-    points = np.empty((x.shape[1], len(x)))
-    for i in range(len(x)):
+def gather(x, order, begin, end, points):
+    """The rows order[begin:end] of x, axis by axis, into their places in points (float64)."""
+    rows, out = (
+        order[begin:end],
+        points[:, begin:end],
+    )  # an index from `begin` on might be negative: slower
+    for i in range(len(rows)):
         for k in range(x.shape[1]):
-            points[k, i] = x[order[i], k]
-    return points
+            out[k, i] = x[rows[i], k]
+
+
+@compiled
+@no_type_check
+def first_from(keys, least):
+    """The first of sorted keys that is not below `least`; np.searchsorted takes a second to compile."""
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -163,14 +180,7 @@ def first_ranges(rows, keys, cell):
     """For each row of cells, where those at most one from `cell` begin, twice: `slide` moves both ends on."""
     first = np.empty(len(rows), np.int64)
     for r in range(len(rows)):
-        low, high = 0, len(keys)
-        while low < high:  # np.searchsorted takes a second to compile
-            middle = (low + high) // 2
-            if keys[middle] < keys[cell] + rows[r] - 1:
-                low = middle + 1
-            else:
-                high = middle
-        first[r] = low
+        first[r] = first_from(keys, keys[cell] + rows[r] - 1)
     return first, first.copy()
 
 

@@ -8,10 +8,21 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_cells import arranged, first_ranges, slide, squared
-from sortal.kernels.density_joins import groups_of_points, join_parts
+from sortal.kernels.density_cells import first_ranges, gather, slide, sorted_cells, squared
+from sortal.kernels.density_joins import groups_of_points, join_across, join_among
 
-__all__ = ["CORE", "arranged", "find_core", "in_one_call", "joined", "label_points"]
+__all__ = [
+    "CORE",
+    "core_first",
+    "find_core",
+    "gather",
+    "groups_of_points",
+    "in_one_call",
+    "join_across",
+    "join_among",
+    "label_points",
+    "sorted_cells",
+]
 
 ALONE, COMPANY, CORE = np.uint8(0), np.uint8(1), np.uint8(2)  # company: neighbours, but too few
 AT_ONCE = 1024  # points counted before a look at whether they are enough
@@ -21,11 +32,16 @@ AT_ONCE = 1024  # points counted before a look at whether they are enough
 @no_type_check
 def in_one_call(x, lattice, n_bits, squared_radius, min_samples):
     """Labels and core points of few rows: at n=300 nine calls from Python cost 45 us, the work itself 65."""
-    points, order, cells = arranged(x, lattice, n_bits)
     n = len(x)
+    order, cells = sorted_cells(x, lattice, n_bits)
+    points, n_core = np.empty((x.shape[1], n)), np.empty(len(cells.corners), np.int32)
     state, labels, core = np.empty(n, np.uint8), np.empty(n, np.intp), np.empty(n, np.bool_)
+    parent = np.arange(len(n_core), dtype=np.int32)
+    gather(x, order, 0, n, points)
     find_core(points, cells, lattice, squared_radius, min_samples, 0, n, state)
-    groups = joined(points, order, cells, lattice, squared_radius, state)
+    core_first(points, order, cells, 0, len(cells.keys), state, n_core)
+    join_among(points, cells, n_core, lattice, squared_radius, 0, len(cells.keys), parent)
+    groups = groups_of_points(order, cells.starts, n_core, parent)
     label_points(points, order, cells, state, groups, lattice, squared_radius, 0, n, labels)
     for i in range(n):
         core[order[i]] = state[i] == CORE
@@ -113,21 +129,11 @@ def _cell_of(begins, point):
 
 @compiled
 @no_type_check
-def joined(points, order, cells, lattice, squared_radius, state):
-    """The group of each core point, n for others; within parts, core points are brought to the front."""
-    n_core = _core_first(points, order, cells.starts, state)
-    parent = join_parts(points, cells, n_core, lattice, squared_radius)
-    return groups_of_points(order, cells.starts, n_core, parent)
-
-
-@compiled
-@no_type_check
-def _core_first(points, order, starts, state):
-    """Bring the core points of each part to its front; how many there are (int32)."""
-    n_core = np.empty(len(starts) - 1, np.int32)
-    for part in range(len(n_core)):
-        front = starts[part]
-        for i in range(starts[part], starts[part + 1]):
+def core_first(points, order, cells, begin, end, state, n_core):
+    """Bring the core points of each part of the cells begin..end to its front; how many, into `n_core`."""
+    for part in range(cells.parts[begin], cells.parts[end]):
+        front = cells.starts[part]
+        for i in range(cells.starts[part], cells.starts[part + 1]):
             if state[i] == CORE:
                 if i != front:
                     state[i], state[front] = state[front], state[i]
@@ -135,8 +141,7 @@ def _core_first(points, order, starts, state):
                     for k in range(points.shape[0]):
                         points[k, i], points[k, front] = points[k, front], points[k, i]
                 front += 1
-        n_core[part] = front - starts[part]
-    return n_core
+        n_core[part] = front - cells.starts[part]
 
 
 @compiled

@@ -5,10 +5,10 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.density_cells import FAR, NEAR, OWN, first_ranges, slide, squared
+from sortal.kernels.density_cells import FAR, NEAR, OWN, first_from, first_ranges, slide, squared
 from sortal.kernels.density_unions import find, ranked, union
 
-__all__ = ["groups_of_points", "join_parts"]
+__all__ = ["groups_of_points", "join_across", "join_among"]
 
 NONE, SEVERAL = -1, -2  # core parts of a cell, or roots of them
 
@@ -54,51 +54,70 @@ def _touch(points, start, stop, other_start, other_stop, squared_radius, box):
 
 @compiled
 @no_type_check
-def join_parts(points, cells, n_core, lattice, squared_radius):
-    """The parents of the parts, in which parts that share a chain of core points have one root.
+def join_among(points, cells, n_core, lattice, squared_radius, begin, end, parent):
+    """Parts of the cells begin..end get one root where a chain of core points in these cells joins them.
 
-    Parts side by side come first: most that are farther apart are joined by then and cost one look.
+    Parts side by side come first: most that are farther apart are joined by then and cost one look. Only
+    parents of these cells' parts are read and written: other threads may be at other cells.
     """
-    parent = np.arange(len(n_core), dtype=np.int32)
     for turn in (OWN, NEAR, FAR):
-        _join(points, cells, n_core, lattice.ahead, lattice.how_near, turn, squared_radius, parent)
-    return parent
+        _join(points, cells, n_core, lattice, turn, squared_radius, begin, end, begin, end, parent)
 
 
 @compiled
 @no_type_check
-def _join(points, cells, n_core, rows, how_near, turn, squared_radius, parent):
-    keys = cells.keys
+def join_across(points, cells, n_core, lattice, squared_radius, cuts, parent):
+    """The same for cells on both sides of a cut, where those between cuts[i] and cuts[i + 1] are joined."""
+    keys, reach = cells.keys, lattice.rows.max() + 1
+    for turn in (NEAR, FAR):
+        for i in range(len(cuts) - 2):
+            cut = cuts[i + 1]
+            begin = max(cuts[i], first_from(keys, keys[cut] - reach))
+            end = first_from(keys, keys[cut - 1] + reach + 1)
+            _join(points, cells, n_core, lattice, turn, squared_radius, begin, cut, cut, end, parent)
+
+
+@compiled
+@no_type_check
+def _join(points, cells, n_core, lattice, turn, squared_radius, begin, end, other_begin, other_end, parent):
+    """Join the parts of the cells begin..end with those of the others that are not before them."""
+    keys, rows = cells.keys, lattice.ahead
     box = np.empty((2, points.shape[0]))
-    whole = _one_part(cells.parts, n_core, parent)
-    first, last = first_ranges(rows, keys, 0)
-    for cell in range(len(keys)):
-        if whole[cell] == NONE:
+    whole = _one_part(cells.parts, n_core, parent, begin, max(end, other_end))
+    if begin == end:
+        return
+    first, last = first_ranges(rows, keys, begin)
+    for cell in range(begin, end):
+        own = whole[cell - begin]
+        if own == NONE:
             continue
         for r in range(1 if turn == OWN else len(rows)):
             slide(r, first, last, rows, keys, keys[cell])
-            for other in range(max(first[r], cell), cell + 1 if turn == OWN else last[r]):
-                if whole[other] == NONE:
+            stop = cell + 1 if turn == OWN else min(last[r], other_end)
+            for other in range(max(first[r], cell, other_begin), stop):
+                its = whole[other - begin]
+                if its == NONE:
                     continue
-                both = whole[cell] >= 0 and whole[other] >= 0
-                if both and find(parent, whole[cell]) == find(parent, whole[other]):
+                both = own >= 0 and its >= 0
+                if both and find(parent, own) == find(parent, its):
                     continue
-                near = how_near[r, keys[other] - keys[cell] - rows[r] + 1]
+                near = lattice.how_near[r, keys[other] - keys[cell] - rows[r] + 1]
                 _join_cells(points, cells, n_core, cell, other, near, turn, both, squared_radius, parent, box)
 
 
 @compiled
 @no_type_check
-def _one_part(parts, n_core, parent):
+def _one_part(parts, n_core, parent, begin, end):
     """A part with core points of each cell where those have one root; else SEVERAL, or NONE without any."""
-    whole = np.full(len(parts) - 1, NONE, np.int32)
-    for cell in range(len(whole)):
-        root = np.int32(-1)
+    whole = np.full(end - begin, NONE, np.int32)
+    for cell in range(begin, end):
+        root, found = np.int32(-1), np.int32(NONE)
         for part in range(parts[cell], parts[cell + 1]):
-            if n_core[part] and whole[cell] != SEVERAL:
+            if n_core[part] and found != SEVERAL:
                 own = find(parent, part)
-                whole[cell] = part if whole[cell] == NONE or own == root else SEVERAL
+                found = part if found == NONE or own == root else SEVERAL
                 root = own
+        whole[cell - begin] = found
     return whole
 
 
