@@ -1,26 +1,31 @@
 """What the microscope costs in the loop, sampling every 50 steps.
 
-The same training with and without it, interleaved, on one thread, CPU seconds; both must end with equal bits.
+The same training with and without it, interleaved, on one thread; both must end with equal bits. A sample is
+taken every 5 steps, so that its cost stands out of the noise of other work: it is the median CPU time of 5
+steps watched less that of 5 unwatched, and is set against 50 steps.
 
     python benchmarks/watching.py [--rounds 5]
 """
 
 import argparse
 import time
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import torch
-from measure import in_child, save
+from measure import in_child, save, spread
 from torch import nn
 
 from sortal import nets
 from sortal.diagnose import Microscope
 from sortal.tasks import Adding, Classify
-from sortal.train.loop import train
+from sortal.train.loop import Moment, train
 from sortal.train.plan import Plan
 from sortal.train.sequence.memory import MemoryBatches
 
 WANTED = 1.03
+EVERY, OFTEN = 50, 5
 STEPS = {"lenet5": 200, "resnet20": 100, "gru": 200}
 
 
@@ -56,33 +61,38 @@ def subject(name: str) -> tuple[nn.Module, Any, Any]:
     return nets.builder(name)(seed=0), Classify(), Given(STEPS[name], shape)
 
 
-def once(name: str, watched: bool) -> tuple[float, nn.Module, int]:
+def once(name: str, watched: bool) -> tuple[list[float], nn.Module]:
+    """CPU seconds of each OFTEN steps, but for the first; the network."""
     net, task, batches = subject(name)
     plan = Plan(epochs=1, peak_lr=0.01)
-    with Microscope(50) as seen:
-        begun = time.process_time()
-        train(net, task, batches, plan, device="cpu", watchers=[seen] if watched else [])
-        spent = time.process_time() - begun
-    return spent, net, len(seen.samples)
+    at: list[float] = []
+
+    def clock(moment: Moment) -> None:
+        if moment.step % OFTEN == OFTEN - 1:  # before the hooks of the next sample
+            at.append(time.process_time())
+
+    with Microscope(OFTEN) as seen:
+        watchers = [clock, seen] if watched else [clock]
+        train(net, task, batches, plan, device="cpu", watchers=watchers)
+    return [after - before for before, after in pairwise(at)], net
 
 
 def measured(name: str, rounds: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     once(name, True)  # what is compiled and loaded
-    alone, watched = [], []
+    samples, steps = [], []
     for _ in range(rounds):
-        plain, first, _ = once(name, False)
-        spent, second, n = once(name, True)
+        plain, first = once(name, False)
+        watched, second = once(name, True)
         assert all(
             torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values())
         )
-        alone.append(plain)
-        watched.append(spent)
-    pairs = sorted(b / a for a, b in zip(alone, watched))
+        steps.append(median(plain) / OFTEN)
+        samples.append(median(watched) - median(plain))
+    ratios = [1 + sample / (EVERY * step) for sample, step in zip(samples, steps)]
     return {
-        "network": name, "samples": n, "alone_cpu_s": round(min(alone), 3),
-        "watched_cpu_s": round(min(watched), 3), "least_over_least": round(min(watched) / min(alone), 3),
-        "median_ratio": round(pairs[len(pairs) // 2], 3), "wanted": WANTED,
+        "network": name, "step_ms": spread([1e3 * one for one in steps]),
+        "sample_ms": spread([1e3 * one for one in samples]), "ratio": spread(ratios), "wanted": WANTED,
     }  # fmt: skip
 
 

@@ -43,7 +43,8 @@ def trained(tmp_path_factory):
     with sortal.organize(root / "digits", k=10, names_from="folders") as pile:
         nines = [path for path in pile.paths if "/9/" in path]
         pile.none(items=nines)
-        head = pile.train(root / "digits.model", start=Start("resnet20", epochs=1), progress=Told())
+        start = Start("resnet20", epochs=1, watch=2)
+        head = pile.train(root / "digits.model", start=start, progress=Told())
     return root, head
 
 
@@ -71,6 +72,16 @@ def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
 
 def test_the_curve_is_told_as_it_grows(trained):
     assert any(line.startswith("epoch 1 of 1, loss ") for line in Told.lines)
+
+
+def test_its_gradients_were_watched_and_lie_in_the_model(trained):
+    from sortal.diagnose.samples import kept_samples
+
+    root, _ = trained
+    (sample,) = kept_samples(root / "digits.model")
+    assert (sample.step, len(sample.profile.layers)) == (2, 20)
+    assert any(line.startswith("depth, every 2 steps: ") for line in Told.lines)
+    assert any(line.startswith("depth at the end: ") for line in Told.lines)
 
 
 def test_a_look_at_it_says_the_names(trained):
@@ -160,6 +171,8 @@ def test_a_model_without_a_network_is_no_start(trained, tmp_path):
             pile.train(tmp_path / "m", start=Start("resnet20", tmp_path / "head", "frozen"))
     with pytest.raises(InputError, match="kind must be one of auto, photographs, glyphs; got 'logos'"):
         Start("resnet20", kind="logos").checked()
+    with pytest.raises(InputError, match="watch must be a whole number of steps from 2, or None; got 1"):
+        Start("resnet20", watch=1).checked()
 
 
 def test_a_run_that_was_stopped_never_goes_on_for_other_weights(trained, tmp_path):
@@ -188,7 +201,9 @@ def test_from_weights(trained, tmp_path, how):
     weights = tmp_path / "elsewhere.safetensors"
     weights.write_bytes(network_bytes(nets.resnet20(7, seed=3)))
     with sortal.open(root / "digits.sortal") as pile:
-        head = pile.train(tmp_path / "m", start=Start("resnet20", weights, how, epochs=1))
+        before, start = len(Told.lines), Start("resnet20", weights, how, epochs=1, watch=2)
+        head = pile.train(tmp_path / "m", start=start, progress=Told())
+    assert any("no gradient to watch" in line for line in Told.lines[before:]) == (how == "frozen")
     config = load_model(tmp_path / "m").config
     assert config["builder"]["training"]["how"] == how
     assert config["builder"]["training"]["weights"] == "elsewhere.safetensors"

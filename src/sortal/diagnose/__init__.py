@@ -48,6 +48,7 @@ from sortal.diagnose.verdict.conditions import Sign, Verdict
 from sortal.diagnose.verdict.cures import Trial, try_cures
 from sortal.diagnose.verdict.examination import Examination, examine
 from sortal.diagnose.watch import GradientNorms, gradient_norms
+from sortal.diagnose.watched import Watched
 from sortal.diagnose.window import WindowStudy, window_study
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "StudyData",
     "Trial",
     "Verdict",
+    "Watched",
     "WindowStudy",
     "answers",
     "bptt_terms",
