@@ -22,6 +22,8 @@ __all__ = ["Captioner"]
 class Captioner(nn.Module):
     """Images are square, `size` pixels a side, a multiple of 8."""
 
+    places: Tensor
+
     def __init__(
         self,
         symbols: int,
