@@ -75,11 +75,11 @@ def test_a_run_of_images_is_watched(sortal, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "rule"),
     [
-        ("plan.json", "{}", "plan.json must be the settings of a run: KeyError 'shapes'"),
+        ("plan.json", "{}", "plan.json must be the settings of a run: KeyError 'net'"),
         ("plan.json", "[1", "plan.json must be the settings of a run: JSONDecodeError"),
         (
             "plan.json",
-            '{"shapes": {}, "net": "LeNet", "plan": {"peak_lr": 1}}',
+            '{"net": "LeNet", "plan": {"peak_lr": 1}}',
             "it has no weights.safetensors",
         ),
         ("sequence.json", "[1]", "it has no weights.safetensors"),
@@ -94,6 +94,6 @@ def test_folders_that_are_no_run(sortal, tmp_path, name, text, rule):
 
 def test_refusals(sortal):
     assert "'--watch'" in sortal("recipe", "lenet5-mnist", "--smoke", "--watch", "1").error(2)
-    assert "--watch belong to a network" in sortal("train", "p", "--into", "m", "--watch", "50").error(2)
+    assert "--watch belongs to a network" in sortal("train", "p", "--into", "m", "--watch", "50").error(2)
     assert "or a network of sortal.nets such as resnet20" in sortal("gradients", "resnet21").error()
     assert "--steps" in sortal("gradients", "plain20", "--steps", "-1").error(2)

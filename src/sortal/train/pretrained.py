@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sortal import nets
 from sortal.data import shown
@@ -18,7 +19,7 @@ from sortal.train.model import load_model
 from sortal.train.network_model import load_network
 from sortal.train.normalize import Normalize
 
-__all__ = ["loaded", "normalize_of", "outline", "usual_normalize"]
+__all__ = ["loaded", "normalize_of", "outline", "sizes_of", "usual_normalize"]
 
 MNIST = Normalize((0.1307,), (0.3081,))
 
@@ -38,16 +39,20 @@ def loaded(net: str, weights: str | os.PathLike[str], progress: Progress) -> Net
         body = build(published(name).num_classes, seed=0)
         nets.weights.load(body, name, progress=progress)
         return body.eval()
-    held, plain = read_checkpoint(name), outline(net)
-    stem = next((key for key, layer in plain.named_modules() if isinstance(layer, nn.Conv2d)), "")
-    head, first = held.get(f"{plain.head_name}.weight"), held.get(f"{stem}.weight")
-    body = build(
-        plain.num_classes if head is None or not head.ndim else len(head),
-        plain.in_channels if first is None or first.ndim != 4 else first.shape[1],
-        seed=0,
-    )
+    n_classes, in_channels = sizes_of(read_checkpoint(name), outline(net))
+    body = build(n_classes, in_channels, seed=0)
     nets.weights.load(body, Path(name), progress=progress)
     return body.eval()
+
+
+def sizes_of(held: Mapping[str, Tensor], plain: Network) -> tuple[int, int]:
+    """How many classes and channels the weights `held` of a network like `plain` know; else its own."""
+    stem = next((key for key, layer in plain.named_modules() if isinstance(layer, nn.Conv2d)), "")
+    head, first = held.get(f"{plain.head_name}.weight"), held.get(f"{stem}.weight")
+    return (
+        plain.num_classes if head is None or not head.ndim else len(head),
+        plain.in_channels if first is None or first.ndim != 4 else first.shape[1],
+    )
 
 
 def outline(net: str) -> Network:

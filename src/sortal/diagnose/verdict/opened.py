@@ -16,11 +16,14 @@ from sortal.diagnose.samples import kept_samples
 from sortal.diagnose.study_data import study_data
 from sortal.errors import DataError, InputError
 from sortal.nets import BUILDERS, builder, weights
+from sortal.nets.checkpoint import read_checkpoint
 from sortal.nets.network import Network
+from sortal.progress import Progress
 from sortal.tasks import Batch, Classify, Task
 from sortal.train.batches import ImageBatches
 from sortal.train.model import load_model
 from sortal.train.network_model import load_network
+from sortal.train.pretrained import loaded, outline, sizes_of
 
 __all__ = ["Opened", "opened"]
 
@@ -62,11 +65,10 @@ def _opened(
     if (folder / "sequence.json").exists():
         return _sequence_run(folder, data, n_batches)
     if (folder / "plan.json").exists():
-        name, shapes, lr = _plan(folder)
+        kind, lr = _plan(folder)
         if not (folder / "weights.safetensors").exists():
             raise InputError(f"{shown(subject)} must be a finished run; it has no weights.safetensors yet.")
-        net = _by_shapes(folder, name, shapes)
-        weights.load(net, folder / "weights.safetensors")
+        net = _of_weights(folder / "weights.safetensors", kind)
         return _of_images(folder.name, net, data, n_batches, lr)
     if (folder / "config.json").exists():
         return _of_images(folder.name, load_network(load_model(folder)), data, n_batches, None)
@@ -115,32 +117,33 @@ def _sized(batch: Batch, least: int) -> Batch:
     return {**batch, "inputs": larger}
 
 
-def _plan(folder: Path) -> tuple[str, dict[str, list[int]], float]:
-    """What a run of images says of itself: the network's class, its shapes, the rate it was trained at."""
+def _plan(folder: Path) -> tuple[str, float]:
+    """What a run of images says of itself: the network's class, the rate it was trained at."""
     try:
         record = json.loads((folder / "plan.json").read_bytes())
-        shapes = {str(key): [int(n) for n in value] for key, value in record["shapes"].items()}
-        return str(record["net"]), shapes, float(record["plan"]["peak_lr"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        return str(record["net"]), float(record["plan"]["peak_lr"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{type(e).__name__} {e}"[:160]
         raise DataError(f"{folder}/plan.json must be the settings of a run: {what}. Train again.") from e
 
 
-def _by_shapes(folder: Path, kind: str, shapes: dict[str, list[int]]) -> Network:
-    """The network of `sortal.nets` whose weights have the names and shapes that the run folder tells."""
+def _of_weights(path: Path, kind: str) -> Network:
+    """The network of `sortal.nets` whose names and shapes the file holds, with its weights.
+
+    The file's own, not those that plan.json tells: memory is taken for no more than what is there.
+    """
+    held = read_checkpoint(path)
     for name in _likely(kind):
-        with torch.device("meta"):
-            plain = BUILDERS[name]()
-        head, first = shapes.get(f"{plain.head_name}.weight"), next(iter(shapes.values()), [])
-        if set(plain.state_dict()) != set(shapes) or not head or len(first) != 4:
+        plain = outline(name)
+        if set(plain.state_dict()) != set(held):
             continue
         with torch.device("meta"):
-            fitted = BUILDERS[name](head[0], first[1])
-        if {key: list(value.shape) for key, value in fitted.state_dict().items()} == shapes:
-            return BUILDERS[name](head[0], first[1], seed=0)
+            fitted = BUILDERS[name](*sizes_of(held, plain))
+        if all(value.shape == held[key].shape for key, value in fitted.state_dict().items()):
+            return loaded(name, path, Progress())
     raise InputError(
-        f"{folder}/plan.json must tell the shapes of a network of sortal.nets; it tells of {shown(kind)}. "
-        "Look at it from Python: diagnose.examine(net, task, batches)."
+        f"{shown(str(path))} must hold the weights of a network of sortal.nets; its run was one of "
+        f"{shown(kind)}. Look at it from Python: diagnose.examine(net, task, batches)."
     )
 
 
