@@ -149,11 +149,9 @@ def _facts(want: SequencePreprocess, items: Sequence[Any], held: Sequence[Any]) 
     """What is not read of them."""
     n_steps = [one.shape[1] if want.kind == "series" else len(one) for one in items]
     cut = sum(n > (want.length or n) for n in n_steps)
-    said = (
-        [f"{cut:,} of {len(items):,} items are longer than {want.length:,} steps: read that far"]
-        if cut
-        else []
-    )
+    said = []
+    if cut:
+        said.append(f"{cut:,} of {len(items):,} items are longer than {want.length:,} steps: read that far")
     if isinstance(want, TextPreprocess):
         texts = [text[: want.length] for text in held]
         said.append(counted_unknown(Vocabulary(tuple(want.letters or "")), texts, "letters"))

@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import numpy as np
@@ -162,6 +163,14 @@ def test_a_huge_tokenizer_is_refused_unread(tmp_path):
     with (tmp_path / "tokenizer.json").open("wb") as file:
         file.truncate(MOST_BYTES + 1)
     refused(DataError, lambda: opened_sequence(path, "text"), "64 MiB")
+
+
+def test_a_tokenizer_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    path = written(tmp_path, looked_up())
+    for place in (tmp_path / "pipe", tmp_path):
+        wish = {"tokenizer": str(place)}
+        refused(InputError, lambda wish=wish: opened_sequence(path, "text", wish), "no file")
 
 
 def test_without_the_extra_the_way_to_it_is_said(tmp_path, monkeypatch):

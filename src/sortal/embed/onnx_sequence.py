@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from sortal.embed.sequence_options import (
     SeriesPreprocess,
     SoundPreprocess,
     TextPreprocess,
-    as_json,
     sequence_options,
 )
 from sortal.embed.tokens import ENTRY, Letters, Tokens, Wordpieces, read_tokenizer, with_tokenizer
@@ -98,7 +97,7 @@ class OnnxSequence:
 
     @property
     def spec(self) -> dict[str, Any]:
-        spec = {"kind": "onnx", "takes": self.preprocess.kind, "preprocess": as_json(self.preprocess)}
+        spec = {"kind": "onnx", "takes": self.preprocess.kind, "preprocess": asdict(self.preprocess)}
         return spec | ({"trained": self.trained} if self.trained else {})
 
     def embed(self, items: Sequence[Any]) -> Vectors:

@@ -8,7 +8,7 @@ the first sequence, of which `pool` makes one.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,7 +27,14 @@ from sortal.embed.options import (
     whole,
 )
 
-__all__ = ["SEQUENCE_OPTIONS", "SeriesPreprocess", "SoundPreprocess", "TextPreprocess", "sequence_options"]
+__all__ = [
+    "SEQUENCE_OPTIONS",
+    "SequencePreprocess",
+    "SeriesPreprocess",
+    "SoundPreprocess",
+    "TextPreprocess",
+    "sequence_options",
+]
 
 MOST_STEPS = 1 << 24
 LEAST_DEVIATION = 1e-3  # below it an item is flat, and what is left of it noise
@@ -141,15 +148,8 @@ SEQUENCE_OPTIONS: Mapping[str, type[SequencePreprocess]] = {
 
 def sequence_options(kind: str, given: Any, *, where: str) -> SequencePreprocess:
     """Read a sidecar or options for a network of this kind. `InputError` names `where`, key and rule."""
-    cls = SEQUENCE_OPTIONS[kind]
-    found = checked_options(
-        cls, given, {"sound": _SOUND, "series": _SERIES, "text": _TEXT}[kind], where=where
-    )
-    return found
-
-
-def as_json(options: SequencePreprocess) -> dict[str, Any]:
-    return asdict(options)
+    rules = {"sound": _SOUND, "series": _SERIES, "text": _TEXT}[kind]
+    return checked_options(SEQUENCE_OPTIONS[kind], given, rules, where=where)
 
 
 def _each(value: Any) -> tuple[float, ...]:

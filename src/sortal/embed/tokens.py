@@ -88,6 +88,8 @@ def _parsed(content: str, where: str) -> Any:
 def read_tokenizer(path: Path) -> str:
     """The text of a tokenizer.json. `InputError` where it is not there, `DataError` where it is no text."""
     name = shown(str(path))
+    if path.exists() and not path.is_file():  # a pipe would wait for a writer
+        raise InputError(f"tokenizer must be a tokenizer.json; {name} is no file.")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
