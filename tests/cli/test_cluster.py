@@ -31,6 +31,15 @@ def test_csv(sortal, tmp_path, header, delimiter):
     assert [row[:2] for row in rows] == [list(map(repr, row)) for row in X.tolist()]  # to the last digit
 
 
+def test_what_a_spreadsheet_wrote_it_can_read_again(sortal, tmp_path):
+    text = "größe;b\r\n" + "".join(f"{a!r};{b!r}\r\n" for a, b in X.tolist())
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    assert sortal("cluster", "t.csv", "-k", "3").code == 0
+    lines = (tmp_path / "t.groups.csv").read_bytes().decode("utf-8").split("\r\n")
+    assert lines[0] == "\ufeffgröße;b;group"
+    assert [line.rpartition(";")[0] for line in lines[1:-1]] == text.split("\r\n")[1:-1]
+
+
 def test_npy_and_parquet(sortal, tmp_path):
     np.save(tmp_path / "v.npy", X.astype(np.float32))
     options = ["--method", "sklearn.cluster.DBSCAN", "--param", "eps=2.0"]
@@ -118,6 +127,10 @@ def test_other_refusals(sortal, tmp_path):
     assert "no such file" in sortal("cluster", "gone.csv").error()
     assert "o.npy must be an array of numbers" in sortal("cluster", "o.npy").error()
     assert "reshape it" in sortal("cluster", "one.npy").error()
+    np.save(tmp_path / "nan.npy", np.array([[1, np.nan], [2, 3]]))
+    assert "row 0 of column 2 is nan: fill it" in sortal("cluster", "nan.npy").error()
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY garbage")
+    assert "save one by numpy.save" in sortal("cluster", "broken.npy").error()
     assert "--columns must name columns" in sortal("cluster", "t.csv", "--columns", "z").error()
     assert "--out must be a .csv" in sortal("cluster", "t.csv", "--out", "a.npy").error()
     assert "needs the number" in sortal("cluster", "t.csv", "--method", "kmeans").error()

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from importlib import import_module
+from itertools import count
 
 import numpy as np
 import pytest
@@ -353,3 +354,21 @@ def test_a_callable_that_returns_nonsense(value):
 def test_what_scikit_learn_refuses_is_an_input_error(metric, x, message):
     with pytest.raises(InputError, match=message):
         dbscan(x, 0.5, metric=metric)
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), np.nan])
+def test_what_a_tree_would_ignore_is_raised(trouble):
+    """The tree is built by then: what a metric raises while it is asked, scikit-learn ignores."""
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    calls = count()
+
+    def metric(a, b):
+        late = next(calls) > 5000
+        if late and isinstance(trouble, BaseException):
+            raise trouble
+        return trouble if late else float(np.abs(a - b).sum())
+
+    before = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt if isinstance(trouble, BaseException) else InputError):
+        DBSCAN(0.2, metric=metric).fit(x)
+    assert sys.unraisablehook is before

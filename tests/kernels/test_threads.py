@@ -153,3 +153,15 @@ def test_ctrl_c_at_any_moment_leaves_no_lock_and_no_thread(monkeypatch):
                 list(map_blocks(lambda rows: np.linalg.svd(matrix), 400, 1))
         presser.join()
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_ctrl_c_that_numba_wrapped_is_a_ctrl_c(n):
+    def loop(rows):
+        try:
+            raise SystemError("it") from KeyboardInterrupt()
+        except SystemError as e:
+            raise SystemError("CPUDispatcher returned a result with an exception set") from e
+
+    with pytest.raises(KeyboardInterrupt):
+        list(map_blocks(loop, n, 1))

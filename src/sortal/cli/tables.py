@@ -1,5 +1,6 @@
 """Plain tables of numbers: .csv, .npy, .parquet in; the same with one more column out."""
 
+import codecs
 import csv
 import io
 from collections.abc import Callable
@@ -39,7 +40,8 @@ def read_table(path: Path, only: tuple[str, ...], new: str) -> Table:
 
 def _read_csv(path: Path, only: tuple[str, ...], new: str) -> Table:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
         delimiter = _delimiter(text)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
@@ -62,11 +64,11 @@ def _read_csv(path: Path, only: tuple[str, ...], new: str) -> Table:
 
     def with_column(name: str, labels: np.ndarray) -> bytes:
         out = io.StringIO(newline="")
-        writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+        writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n" if "\r\n" in text else "\n")
         if header:
             writer.writerow([*header, name])
         writer.writerows([*cells, label] for (_, cells), label in zip(rows, labels.tolist()))
-        return out.getvalue().encode()
+        return out.getvalue().encode("utf-8-sig" if content.startswith(codecs.BOM_UTF8) else "utf-8")
 
     x = np.array(columns, dtype=np.float64).T.reshape(len(rows), len(chosen))
     return Table([names[c] for c in chosen], _finite(path, x, [names[c] for c in chosen]), with_column)
@@ -107,11 +109,14 @@ def _read_npy(path: Path, only: tuple[str, ...], new: str) -> Table:
     try:
         x = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as e:  # objects would need a pickle, which can run code
-        raise InputError(f"{shown(str(path))} must be an array of numbers; {shown(str(e))}") from e
+        raise InputError(
+            f"{shown(str(path))} must be an array of numbers; {shown(str(e))}: save one by numpy.save."
+        ) from e
     if not isinstance(x, np.ndarray) or x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
         what = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "several arrays"
         raise InputError(
-            f"{shown(str(path))} must be an array of numbers, rows x columns; got {what}: reshape it."
+            f"{shown(str(path))} must be an array of real numbers, rows x columns, at least one of each; "
+            f"got {what}: reshape it, or make it such numbers."
         )
     names = [f"column {i + 1}" for i in range(x.shape[1])]
     chosen = _chosen(path, names, only, new)
@@ -138,7 +143,9 @@ def _read_parquet(path: Path, only: tuple[str, ...], new: str) -> Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as e:
-        raise InputError(f"{shown(str(path))} must be a Parquet table; {shown(str(e))}.") from e
+        raise InputError(
+            f"{shown(str(path))} must be a Parquet table; {shown(str(e)).rstrip('.')}: save it again."
+        ) from e
     names = list(table.column_names)
     if not names or not table.num_rows:
         raise InputError(f"{shown(str(path))} must hold rows of numbers; it is empty.")
@@ -207,7 +214,12 @@ def _finite(path: Path, x: np.ndarray, names: list[str]) -> np.ndarray:
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise InputError(
-            f"{shown(str(path))}: every cell must be a finite number; row {row} of column "
-            f"{shown(names[column])} is {x[row, column]}: fill it, or leave the row out."
+            f"{shown(str(path))}: every cell must be a finite number; row {row} of "
+            f"{_column(names[column])} is {x[row, column]}: fill it, or leave the row out."
         )
     return x
+
+
+def _column(name: str) -> str:
+    """Columns without a name are called "column 2" already."""
+    return shown(name) if name.startswith("column ") else f"column {shown(name)}"

@@ -1,6 +1,9 @@
 """DBSCAN: groups of points that chains of dense neighbourhoods connect."""
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -22,6 +25,7 @@ from sortal.kernels import cosine_density_groups, density_groups, spread_groups
 
 __all__ = ["DBSCAN", "DBSCANResult", "dbscan"]
 
+CALLS_AT_ONCE = 2**18  # of a metric, half a second
 WHOLE_UP_TO = 8192  # rows whose neighbours scikit-learn may look up in one go; above, block by block
 SMALL_LISTS = 2**24  # bytes; below, asking the system what is free took up to .2 of the 2 ms of 300 rows
 # Beyond these ratios to eps, float32 and cell numbers tell nothing any more.
@@ -172,7 +176,9 @@ def _from_graph(model: Any, X: Any, min_samples: Any, sample_weight: Any) -> DBS
 
 
 def _rows_at_once(model: Any, n: int) -> int:
-    """Without a tree all distances of these rows are held."""
+    """Without a tree all distances of these rows are held; a callable must let Ctrl-C through."""
+    if callable(model.metric):
+        return max(1, CALLS_AT_ONCE // n)
     return WHOLE_UP_TO if n <= WHOLE_UP_TO or model._tree is not None else max(1, 2**23 // n)
 
 
@@ -180,7 +186,21 @@ def _near(model: Any, rows: Any) -> np.ndarray:
     """For each row the points within the radius; a tree is asked without .2 ms of joblib and checks."""
     if model._tree is None or effective_n_jobs(model.n_jobs) > 1:
         return np.asarray(model.radius_neighbors(rows, return_distance=False))
-    return np.asarray(model._tree.query_radius(rows, model.radius))
+    with _ignored_raised():
+        return np.asarray(model._tree.query_radius(rows, model.radius))
+
+
+@contextmanager
+def _ignored_raised() -> Iterator[None]:
+    """A tree of scikit-learn ignores what a callable raises, Ctrl-C too: it is raised here."""
+    ignored: list[Any] = []
+    before, sys.unraisablehook = sys.unraisablehook, ignored.append
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if ignored:
+        raise ignored[0].exc_value
 
 
 def _refuse_too_many(n_pairs: int, n_seen: int, n: int, eps: Any) -> None:

@@ -26,7 +26,16 @@ def map_blocks(function: Callable[[slice], T], n: int, block: int) -> Iterator[T
     blocks = [slice(at, min(at + block, n)) for at in range(0, n, block)]
     workers = min(n_threads(), len(blocks)) if len(blocks) > 1 else 1
     with one_blas_thread():
-        yield from map(function, blocks) if workers <= 1 else _Crew(function, blocks, workers).results()
+        try:
+            yield from map(function, blocks) if workers <= 1 else _Crew(function, blocks, workers).results()
+        except SystemError as e:
+            # Ctrl-C while numba makes Python's arrays of a loop's results: every second one in k-means++.
+            behind: BaseException | None = e
+            while behind is not None and not isinstance(behind, KeyboardInterrupt):
+                behind = behind.__cause__ or behind.__context__
+            if behind is not None:
+                raise KeyboardInterrupt from e
+            raise
 
 
 class _Crew(Generic[T]):
