@@ -144,7 +144,7 @@ def adding() -> SequenceRecipe:
     """The sum of two marked numbers among 600."""
     return SequenceRecipe(
         name="adding", kind="memory", batch_size=50, figure="loss", goal=1e-3,
-        plan=replace(ADAM, epochs=20, peak_lr=2e-3, weight_decay=0.0, warmup_epochs=1),
+        plan=replace(ADAM, epochs=40, peak_lr=2e-3, weight_decay=0.0, warmup_epochs=1),
         net={"hidden": 64, "memory": 600.0}, options={"problem": "adding", "length": 600, "n_batches": 100},
     )  # fmt: skip
 
@@ -152,7 +152,8 @@ def adding() -> SequenceRecipe:
 def copying() -> SequenceRecipe:
     """Ten symbols, said again after 100 steps of nothing."""
     return replace(
-        adding(), name="copying", goal=None, options={"problem": "copying", "length": 100, "n_batches": 100},
+        adding(), name="copying", goal=None, plan=replace(adding().plan, epochs=20),
+        options={"problem": "copying", "length": 100, "n_batches": 100},
         net={"hidden": 128, "width": 16, "memory": 100.0},
     )  # fmt: skip
 
