@@ -17,6 +17,7 @@ __all__ = ["LONGEST", "TextInput", "decode_text", "refuse_other_than_text", "tex
 
 LONGEST = 1_000_000  # characters of one item: a long novel; more in one line is no text that a person wrote
 UNPACKED_LIMIT = 1 << 29
+LONGEST_CELL = 1 << 27  # characters that are read of one, whatever is then said of it
 
 # What one item is cut into: where it stands in its file, its text or why it has none, the name it is given.
 Piece = tuple[str, "str | Unreadable", str | None]
@@ -192,13 +193,13 @@ def _chosen(record: Any, column: str | None, where: str) -> tuple["str | Unreada
 
 def _cells(text: str, column: str | None, delimiter: str) -> Iterator[Piece]:
     """The first row is a header; a row of another width raises, with its line: no column can be trusted."""
-    csv.field_size_limit(1 << 27)  # a cell of 50 MB is refused as too long, not as a broken file
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = _with_long_cells(reader)
     try:
-        header = next(reader, [])
+        header = next(rows, [])
         at = _column(header, column)
         name_at = header.index("name") if "name" in header and header.index("name") != at else None
-        for row in reader:
+        for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
             if len(row) != len(header):
@@ -212,6 +213,19 @@ def _cells(text: str, column: str | None, delimiter: str) -> Iterator[Piece]:
             )
     except csv.Error as e:
         raise Unreadable("broken", f"line {reader.line_num:,} is no CSV: {shown(str(e))}") from e
+
+
+def _with_long_cells(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """A cell of 50 MB is refused as too long, not as a broken file. The limit is the whole process's."""
+    while True:
+        before = csv.field_size_limit(LONGEST_CELL)
+        try:
+            row = next(reader, None)
+        finally:
+            csv.field_size_limit(before)
+        if row is None:
+            return
+        yield row
 
 
 def _column(header: Sequence[str], column: str | None) -> int:

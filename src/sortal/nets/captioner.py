@@ -18,11 +18,11 @@ from sortal.nets.writer import Writer, Written
 
 __all__ = ["Captioner"]
 
+WAVES = 4  # of sine and of cosine, along each axis
+
 
 class Captioner(nn.Module):
     """Images are square, `size` pixels a side, a multiple of 8."""
-
-    places: Tensor
 
     def __init__(
         self,
@@ -50,8 +50,7 @@ class Captioner(nn.Module):
                     for a, b, stride in zip(widths, widths[1:], strides)
                 )
             )
-            self.register_buffer("places", _places(size // 8), persistent=False)
-            memory_width = width + self.places.shape[1]
+            memory_width = width + 2 * (1 + 2 * WAVES)
             self.bridge = nn.Linear(memory_width, hidden)
             self.writer = Writer(symbols, hidden, 32, memory_width, dropout)
 
@@ -67,7 +66,8 @@ class Captioner(nn.Module):
                 f"got {tuple(inputs.shape)}."
             )
         seen = self.body(inputs).flatten(2).transpose(1, 2)
-        memory = torch.cat([seen, self.places.expand(len(seen), -1, -1)], 2)
+        places = _places(self.size // 8).to(seen)
+        memory = torch.cat([seen, places.expand(len(seen), -1, -1)], 2)
         h = torch.tanh(self.bridge(memory.mean(1)))
         return {"h": h, "memory": memory}
 
@@ -84,7 +84,7 @@ class Captioner(nn.Module):
 def _places(side: int) -> Float[Tensor, "n p"]:
     """Row and column of each place, -1 to 1, and their waves, by which one place is told from the next."""
     at = torch.linspace(-1, 1, side)
-    turns = torch.pi * at[:, None] * torch.arange(1, 5)
+    turns = torch.pi * at[:, None] * torch.arange(1, WAVES + 1)
     line = torch.cat([at[:, None], turns.sin(), turns.cos()], 1)
     rows, columns = line.repeat_interleave(side, 0), line.repeat(side, 1)
     return torch.cat([rows, columns], 1)

@@ -112,8 +112,8 @@ def scan() -> SequenceRecipe:
     """Commands to actions, with attention; commands not seen, of kinds that were."""
     return SequenceRecipe(
         name="scan", kind="commands", batch_size=64, goal=0.995,
-        plan=replace(ADAM, epochs=30, peak_lr=3e-3, clip_norm=20.0, weight_decay=1e-3),
-        net={"hidden": 128, "width": 64, "attention": True, "dropout": 0.2}, options={"split": "simple"},
+        plan=replace(ADAM, epochs=30, peak_lr=2e-3, clip_norm=20.0, weight_decay=1e-3),
+        net={"hidden": 160, "width": 64, "attention": True, "dropout": 0.0}, options={"split": "simple"},
     )  # fmt: skip
 
 
