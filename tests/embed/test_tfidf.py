@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sortal.embed import FittedWish, fitted_wish, rebuild
-from sortal.embed.fitted import read_fit
+from sortal.embed.fit_file import read_fit
 from sortal.embed.tfidf import Tfidf, fit_tfidf
 from sortal.errors import DataError, InputError
 

@@ -2,7 +2,7 @@
 
 from sortal.embed.choose import Outlook, named, outlook, shows_photographs, without_weights
 from sortal.embed.encoder import Encoder
-from sortal.embed.fitted import FittedWish, fitted_wish
+from sortal.embed.fitted_wish import FittedWish, fitted_wish
 from sortal.embed.hog import Hog
 from sortal.embed.kept import rebuild
 from sortal.embed.mel import Mel

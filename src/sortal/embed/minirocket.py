@@ -9,7 +9,7 @@ import numpy as np
 
 from sortal.arrays import Vectors
 from sortal.data import SeriesInput
-from sortal.embed.fitted import read_fit, write_fit
+from sortal.embed.fit_file import read_fit, write_fit
 from sortal.errors import DataError, InputError, MissingExtra
 from sortal.kernels import n_threads
 

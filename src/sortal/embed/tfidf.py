@@ -8,7 +8,7 @@ import numpy as np
 
 from sortal.arrays import Vectors
 from sortal.data import TextInput
-from sortal.embed.fitted import read_fit, write_fit
+from sortal.embed.fit_file import read_fit, write_fit
 from sortal.errors import DataError, InputError
 from sortal.kernels import one_blas_thread
 
