@@ -1,10 +1,10 @@
-"""Items of a pile in memory, for networks that learn from them: images as pixels, others as they are read."""
+"""Items of a pile read again: for networks that learn from them, and for the page."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from sortal.errors import InputError, SortalError, Unreadable
 from sortal.kernels import n_threads
 from sortal.store import ItemFile, Store
 
-__all__ = ["NamedItems", "images_of", "items_of"]
+Shown = TypeVar("Shown")
+
+__all__ = ["NamedItems", "images_of", "items_of", "shown_of"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ def items_of(store: Store, ids: Labels, want: Input) -> NamedItems:
     rows = [row for row, one in enumerate(found) if one is None]
     refused = tuple(one for one in found if one is not None)
     return NamedItems([items[row] for row in rows], np.array(rows, np.int64), refused)
+
+
+def shown_of(store: Store, ids: Labels, show: Callable[[bytes], Shown | None]) -> dict[int, Shown]:
+    """By row, `show` of the items with a file that can be read and is what it was; None leaves one out."""
+    found: dict[int, Shown] = {}
+
+    def put(row: int, content: bytes) -> None:
+        if (one := show(content)) is not None:
+            found[row] = one
+
+    _each(store, ids, put)
+    return {row: found[row] for row in sorted(found)}
 
 
 def _each(store: Store, ids: Labels, put: Callable[[int, bytes], None]) -> list[Refused | None]:

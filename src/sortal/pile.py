@@ -3,11 +3,9 @@
 Everything the command line and the page do goes through here.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,19 +22,17 @@ from sortal.data import (
     Kind,
     LabelledImages,
     Refused,
-    Source,
     excerpt,
-    open_source,
     picture,
     playback,
     shown,
 )
 from sortal.embed import Preprocess
 from sortal.encoding import rebuilt_encoder
-from sortal.errors import InputError, SortalError, StoreError, Unreadable
+from sortal.errors import InputError, StoreError
 from sortal.export import FileRow, write_names
-from sortal.items import images_of, items_of
-from sortal.kernels import n_threads
+from sortal.facts import candidates, facts
+from sortal.items import images_of, items_of, shown_of
 from sortal.progress import Progress, counted
 from sortal.store import (
     MARKS,
@@ -53,7 +49,6 @@ from sortal.store import (
 from sortal.store.lock import held
 from sortal.teaching import has_learned
 from sortal.train import Head, save_model, train_head_from
-from sortal.train.beside import Beside
 from sortal.update import bring_up_to_date
 from sortal.whole import checked_target
 from sortal.wishes import (
@@ -466,31 +461,8 @@ class Pile:
         return {number: ", ".join(words) for number, words in explore.keywords(by_group, most).items()}
 
     def _seen(self, positions: Sequence[int], show: Callable[[bytes], Shown | None]) -> dict[int, Shown]:
-        """`show` of the content of the items whose file can be read now and is what it was."""
-        reading, sources = self._store.reading(), dict[int, Source]()
-        for row in self._store.sources():
-            try:
-                sources[row.id] = open_source(row.location, None, reading)
-            except SortalError:
-                continue  # the page shows an empty tile
-        files = self._store.first_files(self._ids[np.asarray(positions, dtype=np.int64)])
-        by_item = {file.item: file for file in files}
-
-        def one(position: int) -> tuple[int, Shown] | None:
-            file = by_item.get(int(self._ids[position]))
-            if file is None or file.source not in sources:
-                return None
-            try:
-                content = sources[file.source].read(file.path)
-                if hashlib.sha256(content).digest() != file.digest:
-                    return None  # overwritten since: a picture of something else
-                found = show(content)
-            except Unreadable:
-                return None
-            return None if found is None else (position, found)
-
-        with ThreadPoolExecutor(n_threads()) as pool:
-            return dict(found for found in pool.map(one, positions) if found is not None)
+        ids = self._ids[np.asarray(positions, dtype=np.int64)]
+        return {positions[row]: found for row, found in shown_of(self._store, ids, show).items()}
 
     def report(self, *, with_map: bool = True, most_thumbnails: int = 1_200) -> explore.Report:
         """Everything that the page and the notebook show."""
@@ -513,8 +485,8 @@ class Pile:
             keywords=self.keywords(),
             outliers=odd,
             quarantine=[explore.Refusal(shown(row.path), row.kind, row.reason) for row in self.quarantine],
-            facts=self._facts(),
-            candidates=self._candidates(),
+            facts=facts(self._store, self.encoder, self.grouping),
+            candidates=candidates(self.grouping, self._base_labels()) if self.grouping else None,
             agreement=explore.agreement(self.names, self.labels) if self._named_by_folders() else None,
         )
 
@@ -524,36 +496,6 @@ class Pile:
 
     def _repr_html_(self) -> str:
         return explore.gallery(self.report(with_map=False, most_thumbnails=300))
-
-    def _facts(self) -> list[explore.Fact]:
-        facts = [explore.Fact("encoder", f"{self.encoder.name}, {self.encoder.dim:,} numbers an item")]
-        if (compared := _compared(self.encoder.spec)) is not None:
-            facts.append(explore.Fact("beside a plain head", compared))
-        if self.grouping is not None:
-            made = self.grouping
-            versions = {run.id: run.versions for run in self._store.runs()}.get(made.run, {})
-            facts += [
-                explore.Fact("method", f"{made.method}{_settings(made.parameters)}, seed {made.seed}"),
-                explore.Fact("grouped", f"{made.created}, in {made.evidence.get('seconds', 0)} s"),
-                explore.Fact("versions", ", ".join(f"{key} {value}" for key, value in versions.items())),
-            ]
-            if "suggestion" in made.evidence:
-                facts.append(explore.Fact("suggested", str(made.evidence["suggestion"].get("reason", ""))))
-        facts += [explore.Fact("source", shown(row.location)) for row in self._store.sources()]
-        return facts
-
-    def _candidates(self) -> explore.Candidates | None:
-        rows = self.grouping.evidence.get("candidates", []) if self.grouping else []
-        if not rows:
-            return None
-        taken = int(self._base_labels().max()) + 1
-        numbers = [row["n_clusters"] for row in rows]
-        return explore.Candidates(
-            columns=("groups", "modularity", "silhouette", "eigengap"),
-            rows=tuple((r["n_clusters"], r["modularity"], r["silhouette"], r["eigengap"]) for r in rows),
-            chosen=numbers.index(taken) if taken in numbers else None,
-            note="A guess: no criterion is good. Too many groups is the cheaper mistake, a merge is one act.",
-        )
 
     def _base_labels(self) -> np.ndarray:
         return self._grouped("labels").checked()
@@ -711,14 +653,6 @@ class Pile:
         return sum(many.get(item, False) for item in self._ids.tolist())
 
 
-def _compared(spec: dict[str, Any]) -> str | None:
-    """How a trained encoder stood beside a plain one, if it says so: it may be a stranger's."""
-    try:
-        return shown(str(Beside.from_json(spec["trained"]["beside"])))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
 def _members_shown(shapes: Sequence[explore.GroupShape]) -> list[int]:
     """Positions of the members that stand in the lists of groups, up to the 600 first: 60 MB of sound."""
     found = dict.fromkeys(p for shape in shapes for p in shape.typical + shape.outliers + shape.varied)
@@ -743,11 +677,6 @@ def _check_all_there(labels: np.ndarray, names: Sequence[str], kind: Kind) -> No
 
 def _nothing_named(path: Path) -> str:
     return f'no item of {shown(str(path))} has a name: sortal name PILE GROUP "NAME" first.'
-
-
-def _settings(parameters: dict[str, Any]) -> str:
-    named = {"k": parameters["k"]} | parameters.get("params", {})
-    return "".join(f", {key}={value}" for key, value in named.items())
 
 
 def _discard_if_empty(where: Path) -> None:

@@ -221,7 +221,7 @@ def test_the_verdict_follows_the_interval():
     "trained", [None, [], {"beside": None}, {"beside": {"net": "gru"}}, {"beside": {"n": "x"}}]
 )
 def test_a_stranger_s_words_on_itself_are_checked_and_shown_plainly(words, trained):
-    from sortal.pile import _compared
+    from sortal.facts import _compared
 
     assert _compared({"trained": trained}) is None
     record = beside("a\nb", np.array([True]), "<b>", np.array([True])).as_json()
