@@ -11,6 +11,8 @@ FITS = {
     "clara": ("KMedoids(300, method='clara', random_state=0)", "x[:6000]", "x"),
     "kernel": ("KernelKMeans(40, gamma=0.05, n_init=N, random_state=0)", "x[:600]", "x[:20000]"),
     "dbscan": ("DBSCAN(eps=3.0)", "x[:9000, :16]", "np.tile(x[:, :16], (8, 1))"),
+    "dbscan 64": ("DBSCAN(eps=1.5)", "y[:9000]", "y"),
+    "dbscan 512": ("DBSCAN(eps=4.2)", "y[:2000].repeat(8, axis=1)", "y[:40000].repeat(8, axis=1)"),
     "dbscan plane": ("DBSCAN(eps=0.5, min_samples=10**6)", "x[:9000, :2]", "np.tile(x[:, :2], (16, 1))"),
     "dbscan cosine": ("DBSCAN(eps=0.3, metric='cosine')", "x[:600]", "np.tile(x, (1, 8))"),
 }
@@ -23,6 +25,8 @@ def test_ctrl_c_ends_a_long_fit(fit):
     program = (
         "import numpy as np\nfrom sortal.cluster import DBSCAN, KMedoids, KernelKMeans\n"
         "x = np.random.default_rng(0).standard_normal((60000, 32), dtype=np.float32)\n"
+        "y = np.random.default_rng(0).random((60000, 64))\n"
+        "y = np.random.default_rng(0).random((60000, 64))\n"
         f"N = 1\n{estimator}.fit({few})\nN = 500\n"
         f"print('begins', flush=True)\n{estimator}.fit({many})\nprint('ended', flush=True)"
     )
