@@ -12,20 +12,22 @@ __all__ = ["held_interrupt"]
 def held_interrupt() -> Iterator[Callable[[], bool]]:
     """While inside, the first Ctrl-C only makes the yielded function answer True; the second raises.
 
-    Signals belong to the main thread; elsewhere nothing is changed.
+    Signals belong to the main thread; elsewhere, and where another language handles them, nothing is changed.
     """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
+    asked = False  # no threading.Event: a second signal inside its `set` would wait for its lock for ever
 
     def on_signal(number: int, frame: object) -> None:
-        if asked.is_set():
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
-        asked.set()
+        asked = True
 
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is None:
+        yield lambda: False
+        return
     before = signal.signal(signal.SIGINT, on_signal)
     try:
-        yield asked.is_set
+        yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)

@@ -318,6 +318,12 @@ ROWS = np.array([[0.0], [1], [2], [10], [11], [12.5]])
         ({"gamma": "scale"}, ROWS, "gamma must be 'auto' or"),
         ({"degree": "3"}, ROWS, "degree must be"),
         ({"coef0": np.nan}, ROWS, "coef0 must be"),
+        (
+            {"kernel": "poly", "degree": -1},
+            ROWS,
+            "degree must be a whole number.*got -1: take 0",
+        ),
+        ({"kernel": "poly", "degree": 2.5}, -ROWS, "where rows or coef0 are negative; got 2.5: take 2"),
         ({"n_init": 0}, ROWS, "n_init must be"),
         ({"max_iter": 1.5}, ROWS, "max_iter must be"),
     ],
@@ -334,6 +340,7 @@ def test_what_it_cannot_take_is_said(parameters, x, message):
         ("rbf", [[0.0], [1e200]], "squared distances too: values may span 1e"),
         ("linear", [[0.0], [1e200]], "finite float64 numbers; 'linear' gives inf for a row with itself"),
         ("poly", np.float32([[0], [1e15]]), "finite float32 numbers; 'poly' gives 1e.90 for a row"),
+        ("linear", np.float32([[0], [1e-20]]), "products float32 can hold; got 1e-40 for the longest"),
         (lambda a, b: a[0] - 2 * b[0], ROWS, "kernel must be symmetric; .* for rows 0 and 3, 10 for 3 and 0"),
     ],
 )
@@ -369,3 +376,16 @@ def test_each_iteration_is_told(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Initialization complete"
     assert printed[-1].endswith(", 0 labels changed.")
+
+
+def test_a_root_that_there_is_and_new_rows_for_which_there_is_none():
+    model = KernelKMeans(2, kernel="poly", degree=2.5, random_state=0).fit(np.abs(ROWS))
+    with pytest.raises(InputError, match="degree must be a whole number"):
+        model.predict([[-5.0] * ROWS.shape[1]])
+
+
+@pytest.mark.parametrize(("kernel", "x"), [("rbf", 1e200), ("linear", 1e200), ("poly", 1e120)])
+def test_new_rows_too_far_to_measure_are_said(kernel, x):
+    model = KernelKMeans(2, kernel=kernel, gamma=1.0, random_state=0).fit(ROWS)
+    with pytest.raises(InputError, match=r"must be finite|must give finite"):
+        model.predict([[x] * ROWS.shape[1]])

@@ -376,3 +376,10 @@ def test_names_of_columns_are_forgotten_with_an_array():
     x = np.random.default_rng(0).random((20, 2))
     model = KMeans(2, random_state=0).fit(pandas.DataFrame(x, columns=["a", "b"]))
     assert not hasattr(model.fit(x), "feature_names_in_")
+
+
+def test_new_rows_too_far_to_measure_are_said():
+    model = KMeans(2, n_init=1, random_state=0).fit(WORKED)
+    for ask in (model.predict, model.transform, model.score):
+        with pytest.raises(InputError, match=r"squared distances too.* got 2.5 to 1e\+200"):
+            ask([[1e200, 3.0]])

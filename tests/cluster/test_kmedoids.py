@@ -150,6 +150,14 @@ def test_samples_come_within_one_percent_of_the_full_search(std):
     assert (np.diff(sampled.inertia_history_) < 0).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_cosine_does_not_mind_the_length_of_rows(method):
+    x = make_blobs(300, 5, centers=3, random_state=0)[0]
+    power = np.random.default_rng(0).choice([-900, -60, 600], len(x))
+    model = KMedoids(3, metric="cosine", method=method, random_state=0)
+    assert np.array_equal(model.fit(np.ldexp(x, power[:, None])).labels_, model.fit(x).labels_)
+
+
 def test_k_of_one_and_of_n():
     assert KMedoids(1, metric="l1").fit(LINE).inertia_ == np.abs(LINE - LINE.T).sum(axis=0).min()
     for method in METHODS:

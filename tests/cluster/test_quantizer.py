@@ -6,6 +6,7 @@ from sklearn.datasets import load_sample_image
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sortal.cluster import ProductQuantizer, VectorQuantizer
+from sortal.cluster.codebook_file import write_codebooks
 from sortal.errors import DataError, InputError
 
 X = np.random.default_rng(0).normal(size=(300, 7))
@@ -132,6 +133,24 @@ def test_a_strangers_file_is_checked(data, message, tmp_path):
         VectorQuantizer.load(tmp_path / "it")
 
 
+def test_codebooks_that_no_fit_makes_are_refused(tmp_path):
+    """Their hash is right; columns would have been read past their end."""
+    write_codebooks(tmp_path / "it", "ProductQuantizer", [np.ones((2, 1)), np.ones((2, 3))])
+    with pytest.raises(DataError, match=r"must be \[2, 2\] columns wide"):
+        ProductQuantizer.load(tmp_path / "it")
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    coder = VectorQuantizer(8, random_state=0).fit(X)
+    for path in (tmp_path / "no" / "folder", tmp_path):
+        with pytest.raises(InputError, match="path must name a file in a folder that can be written"):
+            coder.save(path)
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}*"))
+    coder.save(tmp_path / "it")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "it").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_no_file(tmp_path):
     with pytest.raises(DataError, match="there is none"):
         VectorQuantizer.load(tmp_path / "none")
@@ -145,6 +164,8 @@ def test_no_file(tmp_path):
         (VectorQuantizer(0), "n_codes must be an integer between 1 and the number of samples; got n_codes=0"),
         (VectorQuantizer(301), "got n_codes=301 for n_samples=300"),
         (ProductQuantizer(8, 2), "got n_subspaces=8 for n_features=7"),
+        (VectorQuantizer(2, max_iter=0), "max_iter must be an integer of at least 1; got 0"),
+        (ProductQuantizer(2, 2, tol=np.nan), "tol must be a number of at least 0; got nan"),
     ],
 )
 def test_what_cannot_be_asked_is_said(model, message):

@@ -114,7 +114,8 @@ def test_memory_is_the_memberships():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"stiffness": 0}, "stiffness must be 'auto' or a finite number above 0; got 0"),
+        ({"stiffness": 0}, "stiffness must be 'auto' or a finite number of at least 1e-290; got 0"),
+        ({"stiffness": 1e-308}, "of at least 1e-290; got 1e-308"),
         ({"stiffness": "hard"}, "stiffness must be"),
         ({"n_clusters": 5}, "n_clusters must be an integer between 1 and the number of samples"),
         ({"n_clusters": 4, "init": WORKED[:2]}, r"init must have shape .* = \(4, 2\)"),
@@ -126,6 +127,14 @@ def test_memory_is_the_memberships():
 def test_what_cannot_be_asked_is_said(change, message):
     with pytest.raises(InputError, match=message):
         SoftKMeans(**({"n_clusters": 2} | change)).fit(WORKED)
+
+
+@pytest.mark.parametrize("estimator", [SoftKMeans(2), FuzzyCMeans(2)])
+def test_new_rows_too_far_to_measure_are_said(estimator):
+    fitted = estimator.fit(WORKED)
+    for ask in (fitted.predict, fitted.memberships, fitted.transform, fitted.score):
+        with pytest.raises(InputError, match=r"squared distances too.* got 1 to 1e\+200"):
+            ask([[1e200, 1.0]])
 
 
 def test_what_cannot_be_grouped_is_said():

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits, make_blobs, make_circles, make_moons
 from sklearn.metrics import adjusted_rand_score
 
@@ -167,6 +168,13 @@ def test_a_method_that_cannot_run_says_why():
     [
         (np.zeros((5, 2)), {}, "needs 20 rows, .* got 5 rows: give k"),
         (np.zeros((50, 2)), {"max_clusters": 1}, "max_clusters"),
+        (
+            np.zeros((50, 2)),
+            {"methods": "kmeans"},
+            "methods must be a list of names, or None for all",
+        ),
+        (np.zeros((50, 2)), {"methods": ()}, "methods must be a list of names"),
+        (csr_matrix(np.eye(50)), {}, r"must be dense; got a sparse matrix of shape \(50, 50\)"),
         (np.full((50, 2), np.inf), {}, "finite"),
         (np.array([["a", "b"]] * 50), {}, "must hold numbers"),
     ],

@@ -114,6 +114,8 @@ def test_density_validity_of_odd_shapes(scale):
     assert density_validity(np.zeros((6, 2)), labels) == 0
     wide = np.random.default_rng(0).normal(size=(40, 5000)) + np.repeat([[0], [3]], 20, axis=0)
     assert 0 < density_validity(wide, np.repeat([0, 1], 20)) < 1
+    assert density_validity(x, np.array([0, 0, 0, 0, 0, 1])) == 0  # a row cut off was worth 5/6
+    assert density_validity(x, np.arange(6)) == 0
     lone = np.array([0, 0, 0, 1, 1, 2])  # a group of one counts as left out
     assert density_validity(x, lone) == density_validity(x, np.where(lone == 2, -1, lone))
 
@@ -149,6 +151,15 @@ def test_indices_that_are_not_defined_are_none(labels):
 def test_density_validity_refuses(x, labels, message):
     with pytest.raises(InputError, match=message):
         density_validity(x, labels)
+
+
+def test_what_no_index_can_be_taken_of_is_said():
+    with pytest.raises(InputError, match=r"metric must be one that scipy.* knows; got 'near'"):
+        density_validity(np.eye(4), np.array([0, 0, 1, 1]), metric="near")
+    with pytest.raises(InputError, match="n_references must be an integer of at least 1; got 0"):
+        gap_statistic(np.eye(4), [1, 2], n_references=0)
+    with pytest.raises(InputError, match=r"group must give a label for each of 7 rows; got shape \(3,\)"):
+        stability(np.eye(10), lambda rows: np.zeros(3))
 
 
 # ---- against chance, under resampling

@@ -7,14 +7,14 @@ a flipped bit.
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from sortal.errors import DataError
+from sortal.errors import DataError, InputError
 
 __all__ = ["read_codebooks", "write_codebooks"]
 
@@ -27,16 +27,19 @@ def write_codebooks(path: Path, kind: str, codebooks: list[np.ndarray]) -> None:
     tensors = {f"codebook_{m}": np.ascontiguousarray(codebook) for m, codebook in enumerate(codebooks)}
     metadata = {"format": FORMAT, "kind": kind, "sha256": _digest(kind, codebooks)}
     data = safetensors.numpy.save(tensors, metadata)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = path.with_name(f".{path.name}.{uuid4().hex}")  # not mkstemp's, which only its owner may read
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        part.replace(path)
+    except OSError as e:
+        raise InputError(
+            f"path must name a file in a folder that can be written; got {path}: {e.strerror}."
+        ) from e
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_codebooks(path: Path, kind: str, most: int = 1 << 16) -> list[np.ndarray]:

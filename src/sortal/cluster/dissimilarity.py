@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist
 from sklearn.utils.validation import check_array, validate_data
 
-from sortal.cluster.rows import noted_rows, refuse_nonfinite, text_told
+from sortal.cluster.rows import near_one, noted_rows, refuse_nonfinite, text_told
 from sortal.errors import InputError
 from sortal.kernels import first_flaw, map_blocks
 
@@ -117,6 +117,8 @@ class Dissimilarity:
             with np.errstate(invalid="ignore"):  # rows that are no shares are told below
                 found = cdist(a, b, self.metric)
         else:
+            if self.metric == "cosine":
+                a, b = near_one(a), near_one(b)
             found = sklearn.metrics.pairwise_distances(
                 a, b, metric=self.metric, ensure_all_finite=False, **self.parameters
             )

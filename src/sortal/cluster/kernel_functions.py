@@ -46,12 +46,16 @@ class Kernel:
         if not (callable(name) or name in KERNELS):
             raise InputError(f"kernel must be a callable or one of {', '.join(KERNELS)}; got {name!r}.")
         degree, coef0, origin = float(degree), float(coef0), np.zeros(x.shape[1], x.dtype)
+        if isinstance(name, str) and name == "poly":
+            _refuse_roots(x, degree, coef0)
         if isinstance(name, str) and name == "precomputed":
             given = checked_symmetric(x, "a precomputed kernel", -np.inf)
             return Kernel(name, 1.0, degree, coef0, np.arange(len(x)), origin, given=given)
         if not (isinstance(name, str) and name == "rbf"):
             kernel = Kernel(name, 1.0 if gamma == "auto" else float(gamma), degree, coef0, x, origin)
             _refuse_nonsense(kernel)
+            if name == "linear":
+                _refuse_vanishing(kernel)
             return kernel
         refuse_overflow("X", refuse_nonfinite("X", x))
         gamma = auto_gamma(x, 1)[0] if gamma == "auto" else float(gamma)
@@ -109,8 +113,14 @@ class Kernel:
     def queries(self, x: np.ndarray) -> np.ndarray:
         """Other vectors as rows for `values`."""
         if isinstance(self.name, str) and self.name == "rbf":
+            refuse_overflow("X", x, self.origin)
             return _seen_from(self.origin, x, self.gamma, self.rows.dtype)
-        return np.asarray(x, self.rows.dtype)
+        rows = np.asarray(x, self.rows.dtype)
+        if self.name == "poly":
+            _refuse_roots(rows, self.degree, self.coef0)
+        if not callable(self.name):
+            _refuse_nonsense(replace(self, rows=rows))
+        return rows
 
     def may_be_indefinite(self) -> bool:
         """Whether the formula leaves it open that an eigenvalue is negative."""
@@ -223,10 +233,30 @@ def least_eigenvalue(kernel: Kernel) -> float:
     return float(np.linalg.eigvalsh(kernel.values(rows, rows).astype(np.float64))[0])
 
 
+def _refuse_roots(x: np.ndarray, degree: float, coef0: float) -> None:
+    """`InputError` for a power that gamma x.y + coef0 may not have: of a negative number, or of 0."""
+    if degree < 0 or (not degree.is_integer() and (coef0 < 0 or float(x.min()) < 0)):
+        raise InputError(
+            "degree must be a whole number of at least 0 for kernel='poly' where rows or coef0 are negative; "
+            f"got {degree:g}: take {max(0, round(degree))}."
+        )
+
+
+def _refuse_vanishing(kernel: Kernel) -> None:
+    """`InputError` for rows so short that their products are 0, or lose digits."""
+    limits, largest = np.finfo(kernel.rows.dtype), float(kernel.diagonal().max())
+    if 0 < largest < limits.tiny / limits.eps:
+        raise InputError(
+            f"kernel='linear' needs rows whose products {limits.dtype} can hold; got {largest:.3g} for the "
+            "longest with itself: multiply X."
+        )
+
+
 def _refuse_nonsense(kernel: Kernel) -> None:
     """`InputError` for values too large for the type of the rows, or a callable that is not symmetric."""
     rows, n = kernel.rows, len(kernel.rows)
-    largest = float(np.abs(kernel.diagonal()).max())
+    with np.errstate(over="ignore"):
+        largest = float(np.abs(kernel.diagonal()).max())
     if not largest < float(np.finfo(rows.dtype).max) / 1024:  # so many are added up in it
         raise InputError(
             f"kernel must give finite {rows.dtype} numbers; {kernel.name!r} gives {largest:.3g} for a row "

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from sortal.cluster.descent import (
 from sortal.cluster.rows import (
     check_count,
     check_groups,
+    check_tolerance,
     checked_rows,
     dense_rows,
     fit_rows,
@@ -270,7 +271,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             accept_large_sparse=False,
             ensure_all_finite=False,
         )
-        refuse_nonfinite("X", X)
+        refuse_overflow("X with the centers", refuse_nonfinite("X", X), self.cluster_centers_)
         return self._prepared(X)
 
     def _prepared(self, X: Any) -> Any:
@@ -322,8 +323,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         if self.n_init != "auto" and not (isinstance(self.n_init, Integral) and int(self.n_init) >= 1):
             raise InputError(f"n_init must be 'auto' or an integer of at least 1; got {self.n_init!r}.")
         check_count("max_iter", self.max_iter)
-        if not isinstance(self.tol, Real) or not float(self.tol) >= 0:
-            raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")
+        check_tolerance(self.tol)
         if self.algorithm not in ("lloyd", "elkan"):
             raise InputError(f"algorithm must be 'lloyd' or 'elkan'; got {self.algorithm!r}.")
         if self.algorithm == "elkan" and self.n_clusters == 1:

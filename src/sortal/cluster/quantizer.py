@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sortal.cluster.codebook_file import read_codebooks, write_codebooks
 from sortal.cluster.kmeans import kmeans
-from sortal.cluster.rows import check_groups, refuse_nonfinite, validated
+from sortal.cluster.rows import check_count, check_groups, check_tolerance, refuse_nonfinite, validated
 from sortal.cluster.seeding import kmeans_plusplus
-from sortal.errors import InputError
+from sortal.errors import DataError, InputError
 from sortal.kernels import map_blocks, nearest_center
 
 __all__ = ["ProductQuantizer", "Quantization", "VectorQuantizer"]
@@ -158,6 +158,8 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
 
     def _check_parameters(self, n: int, d: int) -> None:
         check_groups("n_codes", self.n_codes, n)
+        check_count("max_iter", self.max_iter)
+        check_tolerance(self.tol)
 
 
 class VectorQuantizer(_Quantizer):
@@ -289,6 +291,9 @@ class ProductQuantizer(_Quantizer):
         coder = cls(len(codebooks), max(len(codebook) for codebook in codebooks))
         coder.codebooks_ = codebooks
         coder.n_features_in_ = sum(codebook.shape[1] for codebook in codebooks)
+        wide = [columns.stop - columns.start for columns in coder._columns()]
+        if [codebook.shape[1] for codebook in codebooks] != wide:
+            raise DataError(f"{path}: codebooks must be {wide} columns wide; save it again.")
         return coder
 
     def _columns(self) -> list[slice]:

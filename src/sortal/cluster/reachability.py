@@ -11,6 +11,7 @@ from jaxtyping import Int
 from scipy.sparse import issparse
 
 from sortal.arrays import Labels
+from sortal.cluster.rows import near_one
 from sortal.errors import InputError
 
 __all__ = ["Distances", "Reachability", "Step", "reachability"]
@@ -118,8 +119,9 @@ class Distances:
             return self._given(self.X[[i]], i)
         if self.metric in ("euclidean", "l2") and not issparse(self.X):
             return self._euclidean(i)
+        X = near_one(self.X) if self.metric == "cosine" and not issparse(self.X) else self.X
         return np.asarray(
-            sklearn.metrics.pairwise_distances(self.X[[i]], self.X, self.metric, **self.params)[0], np.float64
+            sklearn.metrics.pairwise_distances(X[[i]], X, self.metric, **self.params)[0], np.float64
         )
 
     def to(self, i: int) -> np.ndarray:

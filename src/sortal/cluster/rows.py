@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from sortal.kernels import map_blocks
 __all__ = [
     "check_count",
     "check_groups",
+    "check_tolerance",
     "checked_rows",
     "dense_rows",
     "fit_rows",
     "n_distinct",
+    "near_one",
     "noted_rows",
     "refuse_nonfinite",
     "refuse_overflow",
@@ -33,7 +35,11 @@ MOST_SPAN = 1e145  # squares of it, summed over any x that fits a disk, are fini
 
 def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
     """`x` as n x d in float32 or float64, not copied where it is that already; integers become float64."""
-    x = x.tocsr() if or_sparse and issparse(x) else np.asarray(x)
+    if issparse(x) and not or_sparse:
+        raise InputError(
+            f"{name} must be dense; got a sparse matrix of shape {x.shape}: give {name}.toarray()."
+        )
+    x = x.tocsr() if issparse(x) else np.asarray(x)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
         way_out = "a row for each center, as kmeans_plusplus draws them" if name == "start" else "such rows"
         raise InputError(
@@ -98,6 +104,12 @@ def check_count(name: str, value: Any) -> None:
         raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
 
 
+def check_tolerance(tol: Any) -> None:
+    """`InputError` unless `tol` is a number of at least 0."""
+    if not isinstance(tol, Real) or not float(tol) >= 0:
+        raise InputError(f"tol must be a number of at least 0; got {tol!r}.")
+
+
 def check_groups(name: str, value: Any, n: int, of: str = "samples") -> None:
     """`InputError` unless `value` is an integer and none of so many groups of `n` must be empty."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= n:
@@ -157,6 +169,17 @@ def _span(x: Any) -> tuple[float, float]:
 
 def dense_rows(x: Any, rows: Any) -> np.ndarray:
     return np.asarray(x[rows].toarray() if issparse(x) else x[rows])
+
+
+def near_one(x: np.ndarray) -> np.ndarray:
+    """The rows times powers of two, their largest numbers from .5 to 1: the same directions, to the last bit.
+
+    For cosines: scikit-learn takes rows shorter than 2e-15 for zero (1e-6 in float32), and squares overflow.
+    """
+    largest = np.maximum(x.max(axis=1), -x.min(axis=1))
+    most = np.finfo(x.dtype).maxexp - 2
+    power = np.clip(-np.frexp(largest)[1], -most, most)
+    return np.asarray(x * np.ldexp(x.dtype.type(1), power)[:, None])
 
 
 def rows_per_block(x: Any) -> int:

@@ -15,6 +15,8 @@ from sortal.kernels import soft_step
 
 __all__ = ["SoftKMeans", "SoftKMeansResult", "soft_kmeans"]
 
+LEAST = 1e-290  # of a stiffness: the free energy divides by it
+
 
 @dataclass(frozen=True)
 class SoftKMeansResult(Descent):
@@ -44,7 +46,7 @@ def soft_kmeans(
     hard k-means. `callback` is told the cost before each move.
     Deterministic, whatever the number of threads. Memory beyond the memberships does not grow
     with n; time is n k d a step. `InputError` for numbers that are not finite, shapes that do not fit, a
-    stiffness that is not above 0.
+    stiffness below 1e-290.
 
     Source: MacKay 2003, Information Theory, Inference, and Learning Algorithms, section 20.2 (soft k-means
     version 1, distance |x - c|^2 / 2). Where we differ: the free energy is doubled; the "auto" stiffness.
@@ -56,10 +58,10 @@ def soft_kmeans(
 
 
 def _stiffness(asked: Any, x: np.ndarray, start: np.ndarray, weights: np.ndarray) -> float:
-    if isinstance(asked, Real) and not isinstance(asked, bool) and 0 < float(asked) < np.inf:
+    if isinstance(asked, Real) and not isinstance(asked, bool) and LEAST <= float(asked) < np.inf:
         return float(asked)
     if not (isinstance(asked, str) and asked == "auto"):
-        raise InputError(f"stiffness must be 'auto' or a finite number above 0; got {asked!r}.")
+        raise InputError(f"stiffness must be 'auto' or a finite number of at least {LEAST}; got {asked!r}.")
     hard = kmeans(x, start, sample_weight=weights)
     variance = hard.inertia / (weights.sum() * x.shape[1])
     # Where every row lies on its center there is no width to go by: then as good as hard.

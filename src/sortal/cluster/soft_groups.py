@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sortal.cluster.descent import checked_weights
 from sortal.cluster.rows import (
     check_count,
     check_groups,
+    check_tolerance,
     checked_rows,
     n_distinct,
     refuse_nonfinite,
@@ -168,7 +168,7 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def memberships(self, X: Any) -> np.ndarray:
         """How far each row of X belongs to each center, (n, k); rows sum to 1."""
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = self._new_rows(X)
         out = np.empty((len(X), len(self.cluster_centers_)), X.dtype)
         self._cost(X, np.ones(len(X)), out)
         return out
@@ -176,7 +176,7 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def transform(self, X: Any) -> np.ndarray:
         """The distance of each row of X to each center, (n, k)."""
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = self._new_rows(X)
         out = np.empty((len(X), len(self.cluster_centers_)), X.dtype)
 
         def measure(rows: slice) -> None:
@@ -189,7 +189,7 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the cost of X at the centers. `y` is ignored."""
         check_is_fitted(self)
-        X = self._checked(X, reset=False)
+        X = self._new_rows(X)
         return -self._cost(X, _check_sample_weight(sample_weight, X, dtype=np.float64))
 
     def _cost(self, X: np.ndarray, weights: np.ndarray, *out: np.ndarray) -> float:
@@ -210,6 +210,11 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             ensure_all_finite=False,  # `refuse_nonfinite` names the place
         )
         refuse_nonfinite("X", X)
+        return np.asarray(X)
+
+    def _new_rows(self, X: Any) -> np.ndarray:
+        X = self._checked(X, reset=False)
+        refuse_overflow("X with the centers", X, self.cluster_centers_)
         return np.asarray(X)
 
     def _start(self, X: np.ndarray, weights: np.ndarray, rng: Any) -> np.ndarray:
@@ -240,5 +245,4 @@ class SoftGroups(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             raise InputError(f"init must be 'k-means++' or an array of centers; got {self.init!r}.")
         check_count("n_init", self.n_init)
         check_count("max_iter", self.max_iter)
-        if not isinstance(self.tol, Real) or not float(self.tol) >= 0:
-            raise InputError(f"tol must be a number of at least 0; got {self.tol!r}.")
+        check_tolerance(self.tol)

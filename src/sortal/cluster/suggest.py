@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sortal.cluster.methods import METHODS, takes_number
-from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.suggest_evidence import (
     MIN_SAMPLES,
     along_eps,
@@ -68,6 +68,10 @@ def suggest(
     """
     x = checked_rows("X", X)
     refuse_overflow("X", refuse_nonfinite("X", x))
+    if isinstance(methods, str) or (methods is not None and not len(methods)):
+        raise InputError(f"methods must be a list of names, or None for all; got {methods!r}.")
+    check_count("max_clusters", max_clusters)
+    check_count("n_sample", n_sample)
     if len(x) < 20 or max_clusters < 2 or n_sample < 20:
         options = "" if len(x) < 20 else f", n_sample={n_sample}, max_clusters={max_clusters}"
         raise InputError(

@@ -6,6 +6,7 @@ stability.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.spatial.distance import cdist
 
 from sortal.arrays import Labels, Points
 from sortal.cluster.kmeans import kmeans
-from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
+from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.seeding import kmeans_plusplus
 from sortal.errors import InputError
 from sortal.kernels import map_blocks, one_blas_thread
@@ -75,7 +76,8 @@ def indices(x: Points, labels: Labels, *, density: bool = True, most: int = 2000
 def density_validity(x: Any, labels: Any, *, metric: Any = "euclidean") -> float:
     """How much sparser it is between groups than inside, whatever their shape: -1 to 1, higher is better.
 
-    Items labelled -1 count in the total, so leaving many out costs; so do groups of one item. `metric` is one
+    Items labelled -1 count in the total, so leaving many out costs; so do groups of one item, and what has
+    one group besides them is worth 0. `metric` is one
     of `scipy.spatial.distance.cdist`. Cost: n^2 d, memory grows with n only. `InputError` for fewer than two
     groups.
 
@@ -88,19 +90,31 @@ def density_validity(x: Any, labels: Any, *, metric: Any = "euclidean") -> float
     groups = [np.flatnonzero(labels == g) for g in np.unique(labels[labels >= 0])]
     if len(groups) < 2:
         raise InputError(f"density_validity needs at least two groups; got {len(groups)}: group otherwise.")
+    _refuse_unknown(metric)
     x = x.astype(np.float64)
     parts = [_Skeleton(x[rows], metric) for rows in groups if len(rows) > 1]
+    if len(parts) < 2:
+        return 0.0  # not 1: one row cut off from the rest would be the best of groupings
     between = np.full((len(parts), len(parts)), np.inf)
     for i, one in enumerate(parts):
         for j in range(i):
             between[i, j] = between[j, i] = _separation(one, parts[j], metric)
     total = 0.0
     for i, one in enumerate(parts):
-        gap = float(between[i].min()) if len(parts) > 1 else np.inf
+        gap = float(between[i].min())
         largest = max(gap, one.sparseness)
-        validity = 1.0 if np.isinf(gap) else (gap - one.sparseness) / largest if largest > 0 else 0.0
-        total += validity * one.n
+        total += one.n * (gap - one.sparseness) / largest if largest > 0 else 0.0
     return total / len(labels)
+
+
+def _refuse_unknown(metric: Any) -> None:
+    try:
+        cdist(np.ones((1, 1)), np.ones((1, 1)), metric)
+    except ValueError as e:
+        if "Unknown" in str(e):
+            raise InputError(
+                f"metric must be one that scipy.spatial.distance.cdist knows; got {metric!r}."
+            ) from e
 
 
 class _Skeleton:
@@ -186,7 +200,9 @@ def gap_statistic(
     """
     x = checked_rows("x", x)
     refuse_overflow("x", refuse_nonfinite("x", x))
-    numbers = tuple(int(k) for k in numbers)
+    check_count("n_references", n_references)
+    check_count("n_init", n_init)
+    numbers = tuple(int(k) if isinstance(k, Integral) else 0 for k in numbers)
     if not numbers or list(numbers) != sorted(set(numbers)) or not 1 <= numbers[0] <= numbers[-1] <= len(x):
         raise InputError(f"numbers must ascend from 1 to at most the {len(x)} rows; got {numbers}.")
     centered = x - x.mean(axis=0, dtype=np.float64)
@@ -220,7 +236,7 @@ def _log_cost(x: np.ndarray, k: int, n_init: int, rng: Any) -> float:
 def stability(
     x: Points, group: Callable[[np.ndarray], Labels], *, n_draws: int = 6, share: float = 0.7, seed: int = 0
 ) -> float:
-    """How alike groups come out of different halves of the data: mean adjusted Rand index, 1 always the same.
+    """How alike groups come out of different samples: mean adjusted Rand index, 1 always the same.
 
     `group(rows of x)` gives labels. `n_draws` samples of a `share` of the rows, without repetition, are
     grouped; every pair is compared on the rows that both hold. Chance is 0. One group for all is perfectly
@@ -239,7 +255,10 @@ def stability(
     for _ in range(n_draws):
         rows = np.sort(rng.choice(len(x), n_kept, replace=False))
         labels = np.full(len(x), -2, np.int64)
-        labels[rows] = group(x[rows])
+        found = np.asarray(group(x[rows]))
+        if found.shape != (n_kept,):
+            raise InputError(f"group must give a label for each of {n_kept} rows; got shape {found.shape}.")
+        labels[rows] = found
         draws.append(labels)
     alike = []
     for i, a in enumerate(draws):
