@@ -12,7 +12,7 @@ from sortal.diagnose.study_data import StudyData, errors
 from sortal.diagnose.watch import GradientNorms
 from sortal.errors import InputError
 from sortal.nets.network import drawn
-from sortal.nets.resnet_small import SmallResNet
+from sortal.nets.resnet_small import SmallPlainNet, SmallResNet
 from sortal.progress import Progress
 from sortal.tasks import Classify
 from sortal.train.batches import ImageBatches
@@ -188,8 +188,8 @@ def degradation(
 
 
 def _run(data: StudyData, depth: int, residual: bool, plan: Plan, batch_size: int, where: Device) -> DepthRun:
-    n, seed = (depth - 2) // 6, plan.seed
-    net = drawn(lambda: SmallResNet(n, data.n_names, data.shape[0], shortcuts=residual), seed)
+    n, seed, kind = (depth - 2) // 6, plan.seed, SmallResNet if residual else SmallPlainNet
+    net = drawn(lambda: kind(n, data.n_names, data.shape[0]), seed)
     norms = GradientNorms()
     batches = ImageBatches(data.learn, batch_size, data.normalize, seed=seed, device=where.device)
     trained = train(net, Classify(), batches, plan, device=where, watchers=[norms])
