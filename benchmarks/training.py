@@ -5,8 +5,9 @@ batches. Ours gets the same batches through `train`, with schedule, sums, the wa
 spares norms. Both run on one thread and are interleaved; with equal settings (no decay, a constant rate) both
 must first end with equal weights. Its step must not take over 1.03 times as long.
 
-The tutorial's loop leaves images in their own order; ours takes channels_last, which a plain loop may take too:
-ours is held to the goal beside that one, the fair one. For ResNet-20 the plain loop is akamaster's, without its printing.
+The tutorial's loop leaves images in their own order; ours takes channels_last, which a plain loop may take
+too: beside that one, the fair one, ours is held to the goal. For ResNet-20 the plain loop is akamaster's,
+without its printing.
 
     python benchmarks/training.py [lenet5|resnet20] [--rounds 5] [--steps 40]
 """

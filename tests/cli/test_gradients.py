@@ -1,7 +1,7 @@
 """sortal gradients"""
 
-import os
 import json
+import os
 
 import pytest
 

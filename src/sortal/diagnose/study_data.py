@@ -79,7 +79,7 @@ def guess_error(images: LabelledImages) -> float:
 
 def beyond_guessing(wrong: float, guess: float, n: int) -> bool:
     """Whether a share wrong of `n` images lies more than two standard errors below that of guessing."""
-    return wrong < guess - 2 * (guess * (1 - guess) / n) ** 0.5
+    return wrong < guess - 2 * math.sqrt(guess * (1 - guess) / n)
 
 
 def errors(net: nn.Module, data: StudyData, where: Device) -> tuple[float, float]:
