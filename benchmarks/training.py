@@ -5,8 +5,9 @@ batches. Ours gets the same batches through `train`, with schedule, sums, the wa
 spares norms. Both run on one thread and are interleaved; with equal settings (no decay, a constant rate) both
 must first end with equal weights. Its step must not take over 1.03 times as long.
 
-The tutorial's loop leaves images in their own order; ours takes channels_last. The plain loop that takes it
-too shows what the rest of ours costs. For ResNet-20 the plain loop is akamaster's, without its printing.
+The tutorial's loop leaves images in their own order; ours takes channels_last, which a plain loop may take
+too: beside that one, the fair one, ours is held to the goal. For ResNet-20 the plain loop is akamaster's,
+without its printing.
 
     python benchmarks/training.py [lenet5|resnet20] [--rounds 5] [--steps 40]
 """
@@ -30,6 +31,7 @@ from sortal.train.plan import Plan
 WANTED = 1.03
 SHAPES = {"lenet5": (128, 1, 32, 32), "resnet20": (32, 3, 32, 32)}
 RATE = 0.01
+FAIR = "plain, channels_last"
 
 
 class Given:
@@ -83,7 +85,7 @@ def measure(name: str, rounds: int, steps: int) -> dict[str, Any]:
     constant = Plan(epochs=1, peak_lr=RATE, final_lr=1.0, weight_decay=0.0)
     loops = {
         "plain": plainly,
-        "plain, channels_last": plainly_channels_last,
+        FAIR: plainly_channels_last,
         "sortal": lambda net, batches: ours(net, batches, constant),
         "sortal, clipping and EMA": lambda net, batches: ours(
             net, batches, Plan(epochs=1, peak_lr=RATE, clip_norm=1.0, ema=0.999)
@@ -119,14 +121,17 @@ def main() -> None:
         found = in_child(measure, name, asked.rounds, asked.steps)
         n = asked.steps * SHAPES[name][0]
         for loop in [key for key in found if isinstance(found[key], list)]:
-            ratios = [one / plain for one, plain in zip(found[loop], found["plain"])]
+            ratios, fair = (
+                [one / plain for one, plain in zip(found[loop], found[peer])] for peer in ("plain", FAIR)
+            )
             rows.append({
                 "network, loop": f"{name}, {loop}",
                 "batch": SHAPES[name][0],
                 "images per CPU-s": round(n / float(np.median(found[loop])), 1),
                 "CPU-s a step / plain (median, least, most)": spread(ratios),
+                "CPU-s a step / plain in channels_last": spread(fair),
                 "wanted": WANTED if loop == "sortal" else None,
-                "reached": bool(np.median(ratios) <= WANTED) if loop == "sortal" else None,
+                "reached": bool(np.median(fair) <= WANTED) if loop == "sortal" else None,
             })  # fmt: skip
     save("training", "A training step beside a loop written plainly", rows, key="network, loop")
 

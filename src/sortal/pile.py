@@ -92,9 +92,9 @@ def organize(
     into: the pile; by default `NAME.sortal` beside the source. An existing one takes what is new.
     encoder: "hog", "pixels", an ONNX file, a network by name ("resnet50": its published weights are fetched
     once; "resnet20=FILE": those of a file), "self" (a network that the pile teaches itself, once, and groups
-    by beside hog), a model folder, or "auto": what the pile already has, else for photographs a network that
-    has been fetched before, else "hog"; of other kinds "mel", "minirocket", "tfidf", an ONNX file or a model
-    folder.
+    by beside hog) or "self-photos" (a larger one, in colour, for a GPU), a model folder, or "auto": what the
+    pile already has, else for photographs a network that has been fetched before, else "hog"; of other kinds
+    "mel", "minirocket", "tfidf", an ONNX file or a model folder.
     preprocess: how an ONNX file wants its items: the options of the pile's kind (`Preprocess` of images).
     k: the number of groups, "auto" for a guess, or "suggest" for one weighed at length.
     method: graph, kmeans, spherical, soft, kernel, kmedoids, dbscan or sklearn.cluster.NAME, with parameters

@@ -1,4 +1,4 @@
-"""The encoder `self`: a network that a pile teaches itself, kept in the pile as a model folder.
+"""The encoders `self` and `self-photos`: networks that a pile teaches itself, kept in it as model folders.
 
 models/self-SEED.model      the network; also what `--encoder FOLDER` takes for other piles
 models/self-SEED.training   the run while it goes on: images, checkpoints; gone at the end
@@ -16,8 +16,9 @@ import numpy as np
 
 from sortal import embed
 from sortal.data import Found, Source, shown
-from sortal.embed.export import check_exporter
-from sortal.embed.self_taught import Grey, SelfTaught, exported_in_grey
+from sortal.embed.export import check_exporter, exported
+from sortal.embed.hog import Hog
+from sortal.embed.self_taught import WANT, Levels, SelfTaught, exported_in_grey
 from sortal.errors import InputError
 from sortal.progress import Progress, counted
 from sortal.store import Store
@@ -26,9 +27,9 @@ from sortal.train.encoder_folder import load_encoder, save_encoder
 if TYPE_CHECKING:
     from sortal.nets import Network
 
-__all__ = ["SelfWish", "has_learned", "kept_encoder", "taught_encoder"]
+__all__ = ["NAMES", "SelfWish", "has_learned", "kept_encoder", "taught_encoder"]
 
-MOST = 20_000  # images that a network learns from: the comparing grows with their square, the steps do not
+NAMES = ("self", "self-photos")  # of `train.self_taught.LESSONS`, which loads torch
 FEW = 200  # of 100 digits hog has .85 right and self .79, of 300 .89 and .94
 
 
@@ -36,6 +37,7 @@ FEW = 200  # of 100 digits hog has .85 right and self .79, of 300 .89 and .94
 class SelfWish:
     """The pile's own network is asked for. Another seed than that of those it has trains one more."""
 
+    name: str = "self"
     seed: int | None = None
 
 
@@ -44,7 +46,7 @@ def kept_encoder(store: Store, wish: SelfWish) -> SelfTaught | None:
 
     None where there is none. `DataError` where it is damaged.
     """
-    folders = {seed: _folder(store, seed) for seed in _seeds(store)}
+    folders = {seed: _folder(store, wish.name, seed) for seed in _seeds(store, wish.name)}
     if wish.seed is not None:
         return _loaded(folders[wish.seed]) if wish.seed in folders else None
     if not folders:
@@ -58,7 +60,12 @@ def kept_encoder(store: Store, wish: SelfWish) -> SelfTaught | None:
 
 
 def taught_encoder(
-    store: Store, sources: Sequence[Source], seed: int, check: Callable[[int], None], progress: Progress
+    store: Store,
+    sources: Sequence[Source],
+    name: str,
+    seed: int,
+    check: Callable[[int], None],
+    progress: Progress,
 ) -> SelfTaught:
     """Train a network on the images of `sources` and keep it. Killed or stopped, the same call goes on.
 
@@ -66,30 +73,33 @@ def taught_encoder(
     """
     check_exporter()
     from sortal.train.device import choose_device
-    from sortal.train.self_taught import prepared, self_taught
+    from sortal.train.self_taught import LESSONS, prepared, self_taught
 
-    folder = _folder(store, seed)
+    lesson, folder = LESSONS[name], _folder(store, name, seed)
     run = folder.with_suffix(".training")
     where = choose_device("auto")
     found = [[entry for entry in source.scan() if isinstance(entry, Found)] for source in sources]
     check(sum(map(len, found)))
-    if any(map(embed.shows_photographs, sources)):
+    if name == "self" and any(map(embed.shows_photographs, sources)):
         progress.say(
             "these look like photographs: self learns shapes, in grey; a network of others sees more"
         )
+    if name == "self-photos" and where.device.type == "cpu":
+        progress.say("self-photos is made for a GPU: on a CPU it takes weeks")
     progress.say(f"training a network on the pile itself, seed {seed}, once; device: {where}")
 
     def read() -> np.ndarray:
-        return _different(_grey(sources, found, seed, progress))
+        levels = Levels(lesson.channels)
+        return _different(_pixels(sources, found, levels, lesson.most, seed, progress))
 
-    grey, neighbors = prepared(run, read, progress)
-    if len(grey) < FEW:
+    pixels, neighbors = prepared(lesson, run, read, progress)
+    if len(pixels) < FEW:
         progress.say(
-            f"{len(grey)} different images are few to learn from: --encoder hog may group them better"
+            f"{len(pixels)} different images are few to learn from: --encoder hog may group them better"
         )
-    net = self_taught(grey, neighbors, seed=seed, device=where, folder=run, progress=progress)
-    training = {"seed": seed, "images": len(grey), "device": str(where.device)}
-    _keep(net, folder, run, training)
+    net = self_taught(lesson, pixels, neighbors, seed=seed, device=where, folder=run, progress=progress)
+    training = {"seed": seed, "images": len(pixels), "device": str(where.device)}
+    _keep(net, name, folder, run, training)
     progress.say(f"the network is kept for this pile and others (--encoder {shown(str(folder))})")
     return _loaded(folder)
 
@@ -99,45 +109,53 @@ def has_learned(pile: Path) -> bool:
     return any((pile / "models").glob("self-*"))
 
 
-def _grey(
-    sources: Sequence[Source], found: Sequence[Sequence[Found]], seed: int, progress: Progress
+def _pixels(
+    sources: Sequence[Source],
+    found: Sequence[Sequence[Found]],
+    levels: Levels,
+    most: int,
+    seed: int,
+    progress: Progress,
 ) -> np.ndarray:
-    """Up to `MOST` images drawn from all, in their order; what cannot be read is the embedding's to tell."""
+    """Up to `most` images drawn from all, in their order; what cannot be read is the embedding's to tell."""
     ends = np.cumsum([0, *map(len, found)])
     n = int(ends[-1])
-    drawn = np.sort(np.random.default_rng(seed).permutation(n)[:MOST])
+    drawn = np.sort(np.random.default_rng(seed).permutation(n)[:most])
     progress.start("reading", len(drawn))
-    rows = [np.empty((0, Grey.dim), np.float32)]
+    rows = [np.empty((0, *levels.shape), np.uint8)]
     for source, entries, start, end in zip(sources, found, ends, ends[1:]):
         mine = [entries[i - start] for i in drawn[(drawn >= start) & (drawn < end)]]
-        with contextlib.closing(embed.vectors_of(source, mine, Grey())) as chunks:
+        with contextlib.closing(embed.vectors_of(source, mine, levels)) as chunks:
             for read, vectors, refused in chunks:
-                rows.append(vectors)
+                rows.append(vectors.astype(np.uint8).reshape(-1, *levels.shape))
                 progress.advance(len(read) + len(refused))
-    return np.concatenate(rows).astype(np.uint8).reshape(-1, *Grey.input.size)
+    return np.concatenate(rows)
 
 
-def _different(grey: np.ndarray) -> np.ndarray:
+def _different(pixels: np.ndarray) -> np.ndarray:
     """Of images that are equal the first: a copy is no neighbour that anything could be learned from."""
-    first = np.sort(np.unique(grey.reshape(len(grey), -1), axis=0, return_index=True)[1])
+    first = np.sort(np.unique(pixels.reshape(len(pixels), -1), axis=0, return_index=True)[1])
     if len(first) < 2:
         raise InputError(
             f"the encoder self learns by comparing and needs images that differ; got {len(first)} different "
-            f"of {counted(len(grey), 'image')} that can be read: take --encoder hog."
+            f"of {counted(len(pixels), 'image')} that can be read: take --encoder hog."
         )
-    return np.asarray(grey[first])
+    return np.asarray(pixels[first])
 
 
-def _keep(net: "Network", folder: Path, run: Path, training: dict[str, object]) -> None:
+def _keep(net: "Network", name: str, folder: Path, run: Path, training: dict[str, object]) -> None:
     from sortal.train.network_model import NETWORK_FILE, network_bytes
 
-    graph = exported_in_grey(net, run / "encoder.onnx")
-    encoder = SelfTaught(graph, {"training": training})
+    path, spec = run / "encoder.onnx", {"training": training}
+    if name == "self":
+        encoder = SelfTaught(exported_in_grey(net, path), spec | {"beside": Hog.digest})
+    else:
+        encoder = SelfTaught(exported(net, path, WANT), spec)
     (run / NETWORK_FILE).write_bytes(network_bytes(net))
     save_encoder(
         folder,
-        encoder={"name": "self", "digest": encoder.digest, "dim": encoder.dim, "spec": encoder.spec},
-        card=_card(training),
+        encoder={"name": name, "digest": encoder.digest, "dim": encoder.dim, "spec": encoder.spec},
+        card=_card(_SEEN[name], training),
         extra_files={name: run / name for name in ("encoder.onnx", NETWORK_FILE, "curve.csv")},
     )
     shutil.rmtree(run, ignore_errors=True)
@@ -147,24 +165,31 @@ def _loaded(folder: Path) -> SelfTaught:
     return SelfTaught(folder / "encoder.onnx", load_encoder(folder).encoder["spec"])
 
 
-def _folder(store: Store, seed: int) -> Path:
-    return store.path / "models" / f"self-{seed}.model"
+def _folder(store: Store, name: str, seed: int) -> Path:
+    return store.path / "models" / f"{name}-{seed}.model"
 
 
-def _seeds(store: Store) -> list[int]:
-    names = [path.name for path in (store.path / "models").glob("self-*.model")]
-    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"self-(\d+)\.model", name)))
+def _seeds(store: Store, name: str) -> list[int]:
+    names = [path.name for path in (store.path / "models").glob(f"{name}-*.model")]
+    return sorted(int(found[1]) for one in names if (found := re.fullmatch(rf"{name}-(\d+)\.model", one)))
 
 
-def _card(training: dict[str, object]) -> str:
+_SEEN = {
+    "self": """An image is to be like its neighbours by oriented gradients, both changed a little in shape.
+Images are seen in grey, 32 x 32. A vector is this network's 128 numbers, then hog's 1,024.""",
+    "self-photos": """An image is to be like itself, a part of it mirrored and recoloured in two ways.
+Images are seen in colour, 32 x 32. A vector is this network's 512 numbers.""",
+}
+
+
+def _card(seen: str, training: dict[str, object]) -> str:
     return f"""# An encoder that a pile taught itself
 
 Trained by Sortal, without names. Images: {training["images"]}. Seed: {training["seed"]}.
 Device: {training["device"]}.
-An image is to be like its neighbours by oriented gradients, both shifted, turned, bent and relit a little.
-Images are seen in grey, 32 x 32. A vector is this network's 128 numbers, then hog's 1,024.
+{seen}
 
-It knows no names. `sortal organize PILE --encoder FOLDER` groups a pile by both views together.
+It knows no names. `sortal organize PILE --encoder FOLDER` groups a pile by what it sees.
 It is made for images like those that it learned from: on others it may be worse than hog alone.
 
 `sha256sum -c MANIFEST.sha256` in this folder checks every byte. `curve.csv` says how the training went.

@@ -43,7 +43,7 @@ def bring_up_to_date(
     up by the next. What is gone is dropped last: until the new groups are there, the old ones show whole.
     """
     if isinstance(chosen, SelfWish):
-        chosen = kept_encoder(store, chosen) or _taught(store, given, grouper, progress)
+        chosen = kept_encoder(store, chosen) or _taught(store, given, chosen.name, grouper, progress)
     encoder, reason = settled_encoder(store, given, chosen, progress)
     keep_weights(store, encoder)  # first: an encoder that the pile knows is one that it can run
     encoder_id = store.encoder(encoder.name, encoder.digest, encoder.dim, encoder.spec)
@@ -75,12 +75,12 @@ def bring_up_to_date(
     store.compact("vectors", encoder_id, ids)
 
 
-def _taught(store: Store, given: Source | None, grouper: "Grouper", progress: Progress) -> Encoder:
+def _taught(store: Store, given: Source | None, name: str, grouper: "Grouper", progress: Progress) -> Encoder:
     """A network trained on all that the pile knows. What cannot be grouped is refused before that."""
     grouper.settle(store, None)
     found = _sources(store, given, NOT_YET, Progress())  # embedding will tell which of them cannot be read
     sources = [source for _, source in found]
-    return taught_encoder(store, sources, grouper.seed, grouper.check_against, progress)
+    return taught_encoder(store, sources, name, grouper.seed, grouper.check_against, progress)
 
 
 def _staying(store: Store, encoder_id: int, looked_at: LookedAt) -> np.ndarray:

@@ -15,6 +15,7 @@ from sortal.embed import Encoder, FittedWish, NetworkWish, Preprocess
 from sortal.errors import InputError
 from sortal.runs import encoder_of_run, is_run
 from sortal.store import Store, is_pile
+from sortal.teaching import NAMES as SELF
 from sortal.teaching import SelfWish
 from sortal.train.encoder_folder import load_folder
 from sortal.update import Grouper
@@ -117,8 +118,8 @@ def _named_encoder(
     seed: int | None,
     kind: Kind,
 ) -> Encoder | NetworkWish | FittedWish | SelfWish | None:
-    if encoder == "self" and preprocess is None:
-        return SelfWish(seed)
+    if encoder in SELF and preprocess is None:
+        return SelfWish(str(encoder), seed)
     if encoder != "auto":
         wish = os.fspath(encoder)
         if os.path.isdir(wish):

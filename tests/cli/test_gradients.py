@@ -1,6 +1,7 @@
 """sortal gradients"""
 
 import json
+import os
 
 import pytest
 
@@ -96,4 +97,5 @@ def test_refusals(sortal):
     assert "'--watch'" in sortal("recipe", "lenet5-mnist", "--smoke", "--watch", "1").error(2)
     assert "--watch belongs to a network" in sortal("train", "p", "--into", "m", "--watch", "50").error(2)
     assert "or a network of sortal.nets such as resnet20" in sortal("gradients", "resnet21").error()
+    assert not os.path.exists("gradients")  # no folder for what was refused
     assert "--steps" in sortal("gradients", "plain20", "--steps", "-1").error(2)

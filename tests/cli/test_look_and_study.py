@@ -1,5 +1,7 @@
 """sortal look, sortal study"""
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -74,8 +76,12 @@ def test_study_refuses(sortal):
     assert "belongs to degradation" in sortal("study", "filters", "--depths", "8,14").error(2)
     assert "--depths must be numbers" in sortal("study", "degradation", "--depths", "8;14").error()
     assert "6 n + 2" in sortal("study", "degradation", "--depths", "8,15").error()
+    assert "must be a folder" in sortal("study", "filters", "--data", "nowhere").error()
+    assert os.listdir() == []  # no folder for a study that was refused
     open("taken", "w").close()
-    assert "taken cannot be made" in sortal("study", "filters", "--into", "taken").error()
+    for into in ("taken", "taken/below"):
+        ran = sortal("study", "filters", "--into", into)
+        assert f"{into} cannot be made: taken is no folder" in ran.error()
 
 
 def test_the_names_are_offered_in_the_help(sortal):

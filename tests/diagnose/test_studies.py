@@ -14,7 +14,7 @@ from sortal.diagnose import degradation, filter_sizes, plots, regularisation, st
 from sortal.diagnose.degradation import Degradation, DepthRun
 from sortal.diagnose.filter_sizes import FILTERS, SEVERAL, FilterNet, equal_costs
 from sortal.diagnose.regularisation import WAYS, GapRun, Regularisation
-from sortal.diagnose.study_data import mean_and_half_width
+from sortal.diagnose.study_data import beyond_guessing, guess_error, mean_and_half_width
 from sortal.diagnose.study_folder import study_record, write_study
 from sortal.errors import InputError
 from sortal.nets.arithmetic import count
@@ -31,7 +31,7 @@ def depth_run(residual, depth, wrong, gradients=(1.0, 1.0, 1.0)):
 
 
 def found_degradation(*runs):
-    return Degradation("digits", 1_000, 500, Plan(epochs=2), 64, runs, "cpu")
+    return Degradation("digits", 1_000, 500, 0.9, Plan(epochs=2), 64, runs, "cpu")
 
 
 # ---- degradation
@@ -77,7 +77,35 @@ def test_of_networks_that_guess_the_verdict_says_nothing():
         depth_run(True, 8, 0.865), depth_run(True, 14, 0.885),
     )  # fmt: skip
     assert not found.degrades
+    assert "wrong on 90.0% of the images they learn from" in found.verdict[2]
     assert "nothing can be said of depth" in found.verdict[2]
+    runs = (depth_run(r, d, 0.3 + 0.15 * (d == 14 and not r)) for r in (False, True) for d in (8, 14))
+    two_names = replace(found, runs=tuple(runs), guess_error=0.5)
+    assert not two_names.degrades
+    assert replace(two_names, guess_error=0.9).degrades
+
+
+def test_the_other_studies_say_where_nothing_was_learned(studies):
+    """Figures of networks that guess were compared as if they meant something."""
+    _, gaps, filters = studies
+    low = replace(gaps, runs=tuple(replace(run, test_error=0.2) for run in gaps.runs), guess_error=0.9)
+    assert low.learned(20)
+    some = replace(low, runs=tuple(replace(r, test_error=0.89 if r.n_train < 40 else 0.2) for r in low.runs))
+    assert "With 20 images nothing was learned: 89.0% wrong at best, 90.0% for who" in some.verdict[1]
+    assert "does best" in some.verdict[2]
+    none = replace(low, runs=tuple(replace(run, test_error=0.89) for run in low.runs))
+    assert none.verdict[0].startswith("Even with 40 images nothing was learned")
+    assert (
+        replace(filters, guess_error=0.0).verdict[0].startswith("No network does better than always saying")
+    )
+    assert len(replace(filters, guess_error=0.0).verdict) == 1
+
+
+def test_guessing_is_saying_the_commonest_name(digits):
+    labels = np.repeat([0, 1, 2], [6, 3, 1])
+    assert guess_error(replace(digits.test.take(np.arange(10)), labels=labels)) == pytest.approx(0.4)
+    assert beyond_guessing(0.3, 0.4, 1_000)
+    assert not beyond_guessing(0.38, 0.4, 1_000)
 
 
 @pytest.mark.parametrize("depths", [(20,), (20, 21), (2, 20)])
@@ -123,8 +151,9 @@ def test_filter_sizes(digits):
     found = filter_sizes(digits, epochs=1, seeds=2, device="cpu")
     assert found.apart < 0.02
     assert len(found.runs) == 6
-    assert len(found.verdict) == 3
-    assert SEVERAL in found.verdict[1]
+    learned = replace(found, guess_error=1.0)  # one epoch on 60 images is next to guessing
+    assert len(learned.verdict) == 3
+    assert SEVERAL in learned.verdict[1]
 
 
 # ---- what they share
@@ -159,7 +188,7 @@ def test_nothing_drawn_lies_outside_its_picture(monkeypatch):
         found, runs=tuple(replace(r, train_error=(0.1 + 0.8 * r.residual, 0.1)) for r in found.runs)
     )
     runs = [GapRun(way, n, 0, 0.8, 0.8 + (n - 30) / 1_000, 1.0) for way in WAYS for n in (20, 60)]
-    gaps = Regularisation("digits", 9, found.plan, 32, 2, 0.1, 0.5, tuple(runs), (), "cpu")
+    gaps = Regularisation("digits", 9, 0.9, found.plan, 32, 2, 0.1, 0.5, tuple(runs), (), "cpu")
     for figure in (plots.errors_by_epoch(steep), plots.gaps_by_size(gaps)):
         for axes in figure.axes:
             low, high = axes.get_ylim()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sortal.errors import InputError
-from sortal.nets.contrastive import contrastive_net
+from sortal.nets import contrastive_net, contrastive_resnet
 
 
 def images(n=5, size=32, channels=1):
@@ -50,3 +50,15 @@ def test_a_seed_gives_the_same_weights_and_leaves_torch_alone():
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one.vector.weight, same.vector.weight)
     assert not torch.equal(one.vector.weight, other.vector.weight)
+
+
+def test_the_one_for_photographs_is_resnet18_with_a_small_stem():
+    """The usual ResNet-18 for CIFAR-10 has 11,173,962 parameters with its head for 10 (kuangliu)."""
+    net = contrastive_resnet(seed=0).eval()
+    n_head = sum(p.numel() for p in net.projection.parameters())
+    assert n_head == 512 * 512 + 512 + 512 * 128 + 128
+    assert sum(p.numel() for p in net.parameters()) - n_head + 5_130 == 11_173_962
+    assert net.maps(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)
+    assert (net.embed_dim, net.num_classes) == (512, 128)
+    assert not any(key.startswith("fc.") for key in net.state_dict())
+    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 128)

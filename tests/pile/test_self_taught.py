@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,13 +32,14 @@ N = 60
 # 20 steps instead of 600, a checkpoint after each, and SIGKILL after the eighth of them.
 KILLED = """
 import os, signal, sys
+from dataclasses import replace
 import sortal, torch
 from sortal.progress import Progress
 from sortal.train import self_taught
 from sortal.train.loop import train
 from tests.one_thread import one_thread  # noqa: F401 (a fixture)
 torch.set_num_threads(1)
-self_taught.STEPS = 1
+self_taught.LESSONS["self"] = replace(self_taught.SHAPES, steps=1)
 train.__kwdefaults__["checkpoint_s"] = 0
 class Killer(Progress):
     steps = 0
@@ -54,7 +56,7 @@ sortal.organize(sys.argv[1], encoder="self", k=10, progress=Killer())
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """20 steps."""
-    monkeypatch.setattr(self_taught, "STEPS", 1)
+    monkeypatch.setitem(self_taught.LESSONS, "self", replace(self_taught.SHAPES, steps=1))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def taught(tmp_path_factory):
     """A folder of digits and its pile, taught by 20 steps."""
     root = tmp_path_factory.mktemp("taught")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(self_taught, "STEPS", 1)
+        patched.setitem(self_taught.LESSONS, "self", replace(self_taught.SHAPES, steps=1))
         sortal.organize(write_digits(root / "digits", 0, N), encoder="self", k=10).close()
     return root
 
@@ -279,6 +281,33 @@ def test_an_error_in_the_training_throws_nothing_away(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_large_pile_is_sampled(tmp_path, monkeypatch):
-    monkeypatch.setattr("sortal.teaching.MOST", 12)
+    few = replace(self_taught.LESSONS["self"], most=12)
+    monkeypatch.setitem(self_taught.LESSONS, "self", few)
     encoder, vectors, _ = organize(write_digits(tmp_path / "digits", 0, 30), encoder="self", k=3)
     assert (encoder.spec["training"]["images"], len(vectors)) == (12, 30)
+
+
+@pytest.mark.slow
+def test_photographs_are_learned_in_colour_by_a_network_of_their_own(tmp_path, monkeypatch):
+    """The lesson for a GPU in small: the same network and code, four steps of its 49,000."""
+    plan = replace(self_taught.PHOTOGRAPHS.plan, epochs=2, warmup_epochs=1)
+    short = replace(self_taught.PHOTOGRAPHS, plan=plan, steps=2, batch_size=16)
+    monkeypatch.setitem(self_taught.LESSONS, "self-photos", short)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        pixels = np.kron(rng.integers(0, 256, (5, 5, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02}.png")
+    encoder, vectors, lines = organize(folder, encoder="self-photos", k=3)
+    assert "self-photos is made for a GPU: on a CPU it takes weeks" in lines
+    assert (encoder.name, vectors.shape) == ("self-photos", (24, 512))
+    assert encoder.spec == {"kind": "self", "training": {"seed": 0, "images": 24, "device": "cpu"}}
+    kept = tmp_path / "photos.sortal" / "models" / "self-photos-0.model"
+    assert "in colour" in (kept / "CARD.md").read_text()
+    assert sum(1 for _ in (kept / "curve.csv").open()) == 3
+    with sortal.open(tmp_path / "photos.sortal") as made:
+        assert made.views == ()
+        assert made.verify() == []
+    assert organize(folder, encoder="self-photos")[2][-1] == "nothing changed: the groups stay as they are"
+    assert organize(folder, encoder=kept, into=tmp_path / "other.sortal", k=3)[0].digest == encoder.digest

@@ -38,6 +38,13 @@ def test_the_length_of_a_projection_does_not_count():
     torch.testing.assert_close(nt_xent(z, 0.3).loss, nt_xent(z * torch.arange(1.0, 9)[:, None], 0.3).loss)
 
 
+def test_half_precision_around_it_takes_nothing_from_the_cosines():
+    z = torch.cat([drawn(4), drawn(4) + 0.01])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = nt_xent(z, 0.1)
+    assert torch.equal(found.loss, nt_xent(z, 0.1).loss)
+
+
 def test_a_batch_is_inputs_and_their_positives():
     net, a, b = nn.Linear(6, 3), drawn(4), drawn(4) + 0.1
     task = Contrast(temperature=0.2)

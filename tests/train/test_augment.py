@@ -11,8 +11,9 @@ from sortal.train.augment import Augment, augment, usual_augment
 # One image, one pixel, more columns than rows, one channel and three.
 SHAPES = [(1, 1, 1, 1), (3, 3, 8, 8), (5, 1, 7, 13), (64, 3, 32, 32)]
 EVERYTHING = Augment(
-    shift=2, mirror=True, crop=0.7, turn=20, zoom=0.2, shear=0.2, elastic=1.0, color=0.3, gamma=0.5, cutout=3
-)
+    shift=2, mirror=True, crop=0.7, turn=20, zoom=0.2, shear=0.2, elastic=1.0, color=0.3, gray=0.5, gamma=0.5,
+    cutout=3,
+)  # fmt: skip
 
 
 def chance(seed=0):
@@ -104,7 +105,9 @@ def test_glyphs_are_not_mirrored_unless_asked():
         usual_augment("sounds", 28)
 
 
-@pytest.mark.parametrize("wrong", [{"crop": 0}, {"zoom": 1}, {"color": -0.1}, {"shift": -1}, {"gamma": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"crop": 0}, {"zoom": 1}, {"color": -0.1}, {"shift": -1}, {"gamma": -1}, {"gray": 2}]
+)
 def test_impossible_changes_are_refused(wrong):
     with pytest.raises(InputError):
         Augment(**wrong)
@@ -129,3 +132,12 @@ def test_gamma_keeps_black_white_and_the_order_of_levels():
     powers = (after[:, 5] / 255).log() / (levels.flatten()[5] / 255).log()
     assert math.exp(-0.5) <= float(powers.min()) < 0.75
     assert 1.3 < float(powers.max()) <= math.exp(0.5)
+
+
+def test_some_lose_their_colour_and_others_nothing():
+    images = torch.rand(400, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 255
+    changed = augment(images, Augment(gray=0.25), torch.Generator().manual_seed(1))
+    grey = (changed == changed[:, :1]).flatten(1).all(1)
+    assert 60 < grey.sum() < 140
+    assert torch.equal(changed[~grey], images[~grey])
+    assert torch.allclose(changed[grey][:, 0], images[grey].mean(1))

@@ -16,7 +16,7 @@ from sortal import nets
 from sortal.errors import DataError, Diverged, InputError
 from sortal.progress import Progress
 from sortal.tasks import Answer, Classify
-from sortal.train.device import choose_device
+from sortal.train.device import Device, choose_device
 from sortal.train.loop import train
 from sortal.train.optimizer import freeze_body, make_optimizer
 from sortal.train.plan import Plan
@@ -206,6 +206,38 @@ def test_a_network_in_channels_last_resumes_to_the_same_bits(tmp_path, optimizer
 
     go(folder=tmp_path, watchers=[lambda moment: "pause" if moment.step == 4 else None])
     assert same(go(), go(folder=tmp_path))
+
+
+def test_half_precision_as_on_a_gpu_learns_and_resumes_to_the_same_bits(tmp_path):
+    half = Device(torch.device("cpu"), "asked for", torch.bfloat16, channels_last=True)
+    seen = set()
+
+    def go(watcher=lambda moment: None, **more):
+        net = tiny()
+        where = {"device": half, "watchers": [watcher]}
+        return net, train(net, Classify(), batches(), PLAN, valid=held(), **where, **more)
+
+    def look(moment):
+        seen.update({moment.answer.loss.dtype, moment.net.conv.weight.grad.dtype})
+        return "pause" if moment.step == 9 else None
+
+    whole, trained = go()
+    assert trained.curve[-1].valid_right == 1
+    go(look, folder=tmp_path, checkpoint_s=0)
+    assert seen == {torch.float32}  # outside of the products nothing is halved
+    assert same(weights(whole), weights(go(folder=tmp_path)[0]))
+    assert not same(weights(whole), weights(run(valid=held())[0]))
+
+
+def test_a_plain_networks_run_and_weights_are_no_residual_ones(tmp_path):
+    """Names and shapes are the same: loaded into the other, the weights give nonsense without a word."""
+    plan = Plan(epochs=1, peak_lr=0.01)
+    train(nets.plain20(3, 1, seed=0), Classify(), batches(8, 4), plan, device="cpu", folder=tmp_path)
+    with pytest.raises(InputError, match="net: SmallPlainNet, now SmallResNet"):
+        train(nets.resnet20(3, 1, seed=0), Classify(), batches(8, 4), plan, device="cpu", folder=tmp_path)
+    nets.weights.load(nets.plain20(3, 1), tmp_path / "weights.safetensors")
+    with pytest.raises(DataError, match="must be of a SmallResNet; they are of a SmallPlainNet"):
+        nets.weights.load(nets.resnet20(3, 1), tmp_path / "weights.safetensors")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -30,11 +30,11 @@ def gradients(
     from sortal.cli.output import print_json, print_table, progress
 
     need_nets("sortal gradients")
-    from sortal.diagnose.study_folder import made_folder
+    from sortal.diagnose.study_folder import check_folder
     from sortal.diagnose.verdict.findings import findings, findings_record, write_findings
     from sortal.diagnose.verdict.opened import opened
 
-    made_folder(into)
+    check_folder(into)
     with progress() as shown:
         found = findings(
             opened(subject, data, weights, n_batches=batches), steps=steps, lr=lr, progress=shown

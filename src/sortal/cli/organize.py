@@ -20,7 +20,8 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
     "--encoder",
     default="auto",
     show_default=True,
-    help="auto, hog, pixels, self (trained on the pile itself), an ONNX file, a network such as resnet50, "
+    help="auto, hog, pixels, self (trained on the pile itself), self-photos (the same in colour, for a GPU), "
+    "an ONNX file, a network such as resnet50, "
     "resnet20=FILE with its weights, or a model folder.",
 )
 @click.option(

@@ -61,9 +61,9 @@ def study(
     if "depths" in asked and name != "degradation":
         raise click.UsageError("--depths belongs to degradation.")
     need_nets("sortal study")
-    from sortal.diagnose.study_folder import made_folder, study_record, write_study
+    from sortal.diagnose.study_folder import check_folder, study_record, write_study
 
-    folder = made_folder(into or f"study-{name}")
+    folder = check_folder(into or f"study-{name}")
     with progress() as shown:
         found = _run(name, data, asked, device, shown)
         page = write_study(folder, found)

@@ -8,11 +8,11 @@ without shortcuts makes gradients grow with depth: Yang et al. 2019, arXiv:1902.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sortal.diagnose.study_data import StudyData, errors
+from sortal.diagnose.study_data import StudyData, errors, guess_error
 from sortal.diagnose.watch import GradientNorms
 from sortal.errors import InputError
 from sortal.nets.network import drawn
-from sortal.nets.resnet_small import SmallResNet
+from sortal.nets.resnet_small import SmallPlainNet, SmallResNet
 from sortal.progress import Progress
 from sortal.tasks import Classify
 from sortal.train.batches import ImageBatches
@@ -56,6 +56,7 @@ class Degradation:
     data: str
     n_train: int
     n_test: int
+    guess_error: float  # in training, of who always says the commonest name
     plan: Plan
     batch_size: int
     runs: tuple[DepthRun, ...]
@@ -75,16 +76,16 @@ class Degradation:
     def degrades(self) -> bool:
         """Plain networks get worse with depth, and residual ones by less than half as much.
 
-        Nothing can be said of networks that have not learned most of their images: guesses differ too.
+        Nothing can be said of networks that have learned little of their images: guesses differ too.
         """
         worse = self.change(False) > self.noise(False) and self.change(True) < self.change(False) / 2
         return worse and self.learned
 
     @property
     def learned(self) -> bool:
-        """Whether networks of the least depth got most of their training images right."""
+        """Whether networks of the least depth are nearer to no mistake than to guessing."""
         least = min(run.depth for run in self.runs)
-        return max(self.error(residual, least) for residual in (False, True)) < 0.5
+        return max(self.error(residual, least) for residual in (False, True)) < self.guess_error / 2
 
     def noise(self, residual: bool) -> float:
         """Two standard errors of the change over the images, at least one image."""
@@ -104,8 +105,9 @@ class Degradation:
     def _of_degradation(self) -> str:
         if not self.learned:
             return (
-                "Even the shallowest networks are wrong on most of their images, so nothing can be said of "
-                "depth: give them more epochs or more images."
+                "Even the shallowest networks are nearer to guessing, which is wrong on "
+                f"{self.guess_error:.1%} of the images they learn from, than to no mistake, so nothing can "
+                "be said of depth: give them more epochs or more images."
             )
         if not self.degrades:
             return (
@@ -184,12 +186,15 @@ def degradation(
                     f"{epochs} epochs, {run.cpu_s:.0f} CPU-s"
                 )
                 runs.append(run)
-    return Degradation(data.name, len(data.learn), len(data.test), plan, batch_size, tuple(runs), str(where))
+    return Degradation(
+        data.name, len(data.learn), len(data.test), guess_error(data.learn), plan, batch_size, tuple(runs),
+        str(where),
+    )  # fmt: skip
 
 
 def _run(data: StudyData, depth: int, residual: bool, plan: Plan, batch_size: int, where: Device) -> DepthRun:
-    n, seed = (depth - 2) // 6, plan.seed
-    net = drawn(lambda: SmallResNet(n, data.n_names, data.shape[0], shortcuts=residual), seed)
+    n, seed, kind = (depth - 2) // 6, plan.seed, SmallResNet if residual else SmallPlainNet
+    net = drawn(lambda: kind(n, data.n_names, data.shape[0]), seed)
     norms = GradientNorms()
     batches = ImageBatches(data.learn, batch_size, data.normalize, seed=seed, device=where.device)
     trained = train(net, Classify(), batches, plan, device=where, watchers=[norms])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sortal.diagnose.study_data import StudyData, errors, mean_and_half_width
+from sortal.diagnose.study_data import StudyData, beyond_guessing, errors, guess_error, mean_and_half_width
 from sortal.errors import InputError
 from sortal.nets.arithmetic import count
 from sortal.nets.first_weights import first_weights
@@ -95,6 +95,7 @@ class FilterSizes:
     data: str
     n_train: int
     n_test: int
+    guess_error: float  # in test, of who always says the commonest name
     plan: Plan
     batch_size: int
     costs: tuple[FilterCost, ...]
@@ -121,7 +122,18 @@ class FilterSizes:
         return max(macs) / min(macs) - 1
 
     @property
+    def learned(self) -> bool:
+        """Whether any network does better than guessing."""
+        best = min(self.mean("test_error", name)[0] for name in FILTERS)
+        return beyond_guessing(best, self.guess_error, self.n_test)
+
+    @property
     def verdict(self) -> tuple[str, ...]:
+        if not self.learned:
+            return (
+                f"No network does better than always saying the commonest name ({self.guess_error:.1%} wrong "
+                "in test), so nothing can be said of filters: give them more epochs or more images.",
+            )
         return (
             f"At equal cost, {min(cost.macs for cost in self.costs):,} multiply-accumulates an image within "
             f"{self.apart:.1%}:",
@@ -172,8 +184,9 @@ def filter_sizes(
             f"{sum(run.cpu_s for run in last):.0f} CPU-s"
         )
     return FilterSizes(
-        data.name, len(data.learn), len(data.test), plan, batch_size, costs, tuple(runs), str(where)
-    )
+        data.name, len(data.learn), len(data.test), guess_error(data.test), plan, batch_size, costs,
+        tuple(runs), str(where),
+    )  # fmt: skip
 
 
 def equal_costs(shape: tuple[int, int, int], n_names: int) -> tuple[FilterCost, ...]:

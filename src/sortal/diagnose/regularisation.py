@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from sortal.diagnose.linear_dropout import DropoutCheck, check_dropout
-from sortal.diagnose.study_data import StudyData, errors, mean_and_half_width
+from sortal.diagnose.study_data import StudyData, beyond_guessing, errors, guess_error, mean_and_half_width
 from sortal.errors import InputError
 from sortal.nets.first_weights import first_weights
 from sortal.progress import Progress
@@ -51,6 +51,7 @@ class Regularisation:
 
     data: str
     n_test: int
+    guess_error: float  # in test, of who always says the commonest name
     plan: Plan
     batch_size: int
     steps: int
@@ -78,11 +79,21 @@ class Regularisation:
         wrong = {(run.way, run.seed): run.test_error for run in self.runs if run.n_train == n_train}
         return mean_and_half_width([wrong["none", s] - wrong[way, s] for s in range(self.seeds)])
 
+    def learned(self, n_train: int) -> bool:
+        """Whether any way does better than guessing with so many images."""
+        best = min(self.mean("test_error", way, n_train)[0] for way in WAYS)
+        return beyond_guessing(best, self.guess_error, self.n_test)
+
     @property
     def verdict(self) -> tuple[str, ...]:
         return self._of_the_gap(), *map(self._of_size, self.sizes), self._of_the_linear_model()
 
     def _of_the_gap(self) -> str:
+        if not self.learned(self.sizes[-1]):
+            return (
+                f"Even with {self.sizes[-1]:,} images nothing was learned, so nothing can be said of the "
+                "gap: give more epochs or more images."
+            )
         gaps = {n: self.mean("gap", "none", n)[0] for n in (self.sizes[0], self.sizes[-1])}
         said = " and ".join(f"{gap:.1%} with {n:,} images" for n, gap in gaps.items())
         closes = ": more images close it" if gaps[self.sizes[0]] > gaps[self.sizes[-1]] else ""
@@ -94,6 +105,11 @@ class Regularisation:
         before, after = (self.mean("test_error", way, n_train)[0] for way in ("none", best))
         named = {"both": "dropout with L2"}.get(best, best)
         figures = f"test error from {before:.1%} to {after:.1%}"
+        if not self.learned(n_train):
+            return (
+                f"With {n_train:,} images nothing was learned: {min(before, after):.1%} wrong at best, "
+                f"{self.guess_error:.1%} for who always says the commonest name."
+            )
         if self.seeds < 2:
             return f"With {n_train:,} images {named} does best: {figures}; one seed cannot tell chance."
         if gain <= half:
@@ -146,8 +162,9 @@ def regularisation(
                 f"{sum(run.cpu_s for run in last):.0f} CPU-s"
             )
     return Regularisation(
-        data=data.name, n_test=len(data.test), plan=plan, batch_size=batch_size, steps=steps,
-        weight_decay=DECAY, drop=DROP, runs=tuple(runs), linear=dropout_checks(), device=str(where),
+        data=data.name, n_test=len(data.test), guess_error=guess_error(data.test), plan=plan,
+        batch_size=batch_size, steps=steps, weight_decay=DECAY, drop=DROP, runs=tuple(runs),
+        linear=dropout_checks(), device=str(where),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from sortal.train.loop import judge
 from sortal.train.normalize import Normalize
 from sortal.train.split import draw_evenly, held_out_mask
 
-__all__ = ["StudyData", "errors", "mean_and_half_width", "study_data"]
+__all__ = ["StudyData", "beyond_guessing", "errors", "guess_error", "mean_and_half_width", "study_data"]
 
 N_TEST = 2_000  # a share of .1 is then known to .007, one standard error
 N_DIGITS = 1_200
@@ -70,6 +70,16 @@ def study_data(data: str | os.PathLike[str] | None, items: int | None = None, *,
     test = found.test.take(draw_evenly(found.test.labels, N_TEST, seed))
     found = replace(found, test=test)
     return found if items is None else found.take(items, seed)
+
+
+def guess_error(images: LabelledImages) -> float:
+    """The share of `images` that is wrong for whoever always says the commonest name."""
+    return 1 - float(np.bincount(images.labels).max()) / len(images)
+
+
+def beyond_guessing(wrong: float, guess: float, n: int) -> bool:
+    """Whether a share wrong of `n` images lies more than two standard errors below that of guessing."""
+    return wrong < guess - 2 * math.sqrt(guess * (1 - guess) / n)
 
 
 def errors(net: nn.Module, data: StudyData, where: Device) -> tuple[float, float]:

@@ -26,7 +26,7 @@ from sortal.page import Picture, Section, Table, page
 from sortal.progress import counted
 from sortal.whole import write_whole
 
-__all__ = ["Study", "made_folder", "study_record", "write_study"]
+__all__ = ["Study", "check_folder", "made_folder", "study_record", "write_study"]
 
 Study = Degradation | Regularisation | FilterSizes | WindowStudy
 TITLES = {
@@ -42,12 +42,21 @@ def study_record(study: Study) -> dict[str, Any]:
     return {"verdict": list(study.verdict), **asdict(study), "plan": study.plan.as_json()}
 
 
-def made_folder(folder: str | os.PathLike[str]) -> Path:
-    """`folder`, made if it is not there. `StoreError` where it cannot be, `MissingExtra` where plots cannot.
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """`StoreError` where `folder` cannot be, `MissingExtra` where plots cannot; nothing is made yet.
 
     To be asked before the work whose result it takes.
     """
     plots.check_plots()
+    path = Path(folder)
+    nearest = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise StoreError(f"{path} cannot be made: {nearest} is no folder to write in; choose another place.")
+    return path
+
+
+def made_folder(folder: str | os.PathLike[str]) -> Path:
+    """`folder`, made if it is not there. `StoreError` where it cannot be."""
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)

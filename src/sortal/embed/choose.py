@@ -48,13 +48,12 @@ def named(
         raise InputError(f"preprocess belongs to an ONNX file; encoder {wish!r} has its own. Leave it out.")
     if own is not None:
         return own()
-    near = get_close_matches(
-        wish.partition("=")[0].lower(), ["auto", "self", *_OWN, "tfidf", "minirocket", *PUBLISHED], 3, 0.5
-    )
+    names = ["auto", "self", "self-photos", *_OWN, "tfidf", "minirocket", *PUBLISHED]
+    near = get_close_matches(wish.partition("=")[0].lower(), names, 3, 0.5)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise InputError(
-        "encoder must be auto, hog, pixels or self (images), mel (sound), tfidf (text), minirocket (series), "
-        f"the path of an ONNX file or of a model, or a network: {', '.join(PUBLISHED)}; "
+        "encoder must be auto, hog, pixels, self or self-photos (images), mel (sound), tfidf (text), "
+        f"minirocket (series), the path of an ONNX file or of a model, or a network: {', '.join(PUBLISHED)}; "
         f"or NETWORK=FILE with weights of your own; got {wish[:200]!r}.{meant}"
     )
 

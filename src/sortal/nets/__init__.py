@@ -27,6 +27,7 @@ from sortal.nets.alexnet_two_group import alexnet_two_group
 from sortal.nets.builders import BUILDERS, builder
 from sortal.nets.captioner import Captioner
 from sortal.nets.contrastive import contrastive_net
+from sortal.nets.contrastive_resnet import contrastive_resnet
 from sortal.nets.convolutional import fully_convolutional
 from sortal.nets.googlenet import googlenet, googlenet_paper
 from sortal.nets.gru import GRU
@@ -76,6 +77,7 @@ __all__ = [
     "alexnet_two_group",
     "builder",
     "contrastive_net",
+    "contrastive_resnet",
     "fully_convolutional",
     "googlenet",
     "googlenet_paper",

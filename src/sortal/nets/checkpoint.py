@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from sortal.errors import DataError, InputError
 
-__all__ = ["read_checkpoint"]
+__all__ = ["WRITTEN_BY", "read_checkpoint", "written_by"]
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+WRITTEN_BY = "network"  # in the notes of a safetensors file of ours: the class of the network
 PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
@@ -49,6 +51,15 @@ def read_checkpoint(path: str | os.PathLike[str], *, most_bytes: int | None = No
     else:
         raise DataError(f"{path}: weights must be safetensors or a file of torch.save; this is neither.")
     return _bare(_unwrapped(found, path), path)
+
+
+def written_by(path: Path) -> str | None:
+    """The class of the network that `path` is of, where the file says so."""
+    with path.open("rb") as file:
+        if file.read(9)[8:] != b"{":
+            return None
+    with safe_open(path, "pt") as opened:
+        return (opened.metadata() or {}).get(WRITTEN_BY)
 
 
 def _check_zip(path: Path, n_bytes: int) -> None:

@@ -12,7 +12,7 @@ from torch.nn.functional import relu
 
 from sortal.nets.network import Network, drawn
 
-__all__ = ["ContrastiveNet", "contrastive_net"]
+__all__ = ["ContrastiveNet", "Projection", "contrastive_net"]
 
 
 class ContrastiveNet(Network):
@@ -31,7 +31,7 @@ class ContrastiveNet(Network):
         self.pool = nn.MaxPool2d(2)
         self.avgpool = nn.AdaptiveAvgPool2d(2)
         self.vector = nn.Linear(256, 128)
-        self.projection = nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, num_classes))
+        self.projection = Projection(128, num_classes)
 
     def maps(self, images: Tensor) -> Float[Tensor, "B 64 h w"]:
         x = relu(self.bn1(self.conv1(stretched(images))))
@@ -42,13 +42,13 @@ class ContrastiveNet(Network):
     def hidden(self) -> tuple[nn.Module, ...]:
         return (self.vector,)
 
-    @property
-    def embed_dim(self) -> int:
-        return self.vector.out_features
 
-    @property
-    def num_classes(self) -> int:
-        return int(self.projection[-1].out_features)  # type: ignore[arg-type]  # a Linear
+class Projection(nn.Sequential):
+    """A hidden layer as wide as the vector (B, `width`), and the projection (B, `out`)."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+        self.in_features, self.out_features = width, out
 
 
 def stretched(images: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h w"]:

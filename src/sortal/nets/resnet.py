@@ -29,7 +29,7 @@ class ResNet(Network):
         super().__init__(num_classes, in_channels)
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.maxpool: nn.Module = nn.MaxPool2d(3, 2, padding=1)
         x = block.expansion
         self.layer1 = stage(block, 64, 64, 1, depths[0])
         self.layer2 = stage(block, 64 * x, 128, 2, depths[1])

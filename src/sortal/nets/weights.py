@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sortal.errors import DataError, InputError
 from sortal.fetch import cache_folder, cached, fetched
 from sortal.nets.builders import BUILDERS
-from sortal.nets.checkpoint import read_checkpoint
+from sortal.nets.checkpoint import read_checkpoint, written_by
 from sortal.nets.network import Network
 from sortal.progress import Progress
 from sortal.published import PUBLISHED, Published, published
@@ -65,6 +65,7 @@ def load(
         _check_network(name, own)
     path = Path(source) if name is None else fetched(name, progress)
     found = read_checkpoint(path, most_bytes=_most_bytes(own.values()))
+    _check_writer(net, path)
     if any(key.startswith("pre_logits.") for key in found):
         found = {_as_torchvision(key): value for key, value in found.items()}
     dropped = [key for key in found if AUXILIARY.match(key) and key not in own]
@@ -101,6 +102,13 @@ def _check_network(name: Published, own: Mapping[str, Tensor]) -> None:
         raise InputError(
             f"the weights {name.name!r} belong to nets.{name.network}(); this network has other parts."
         )
+
+
+def _check_writer(net: nn.Module, path: Path) -> None:
+    """Weights of ResNet-20 fit plain20, name by name, and give nonsense there; only the file can tell."""
+    writer, kinds = written_by(path), [kind.__name__ for kind in type(net).__mro__]
+    if writer is not None and writer not in kinds:
+        raise DataError(f"{path}: the weights must be of a {kinds[0]}; they are of a {writer[:60]}.")
 
 
 def _most_bytes(own: Iterable[Tensor]) -> int:

@@ -40,6 +40,7 @@ def nt_xent(projections: Tensor, temperature: float) -> Answer:
     unit = normalize(projections.float())
     n = len(unit)
     itself = torch.eye(n, dtype=torch.bool, device=unit.device)
-    scores = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
+    with torch.autocast(unit.device.type, enabled=False):  # bfloat16 knows cosines near 1 to .004
+        scores = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf)
     partner = torch.arange(n, device=unit.device).roll(n // 2)
     return Answer(cross_entropy(scores, partner), n, (scores.detach().argmax(1) == partner).sum())

@@ -21,9 +21,9 @@ class Augment:
     and text. `crop`: the least share of each side that a window keeps, which is then enlarged. `turn`:
     degrees. `zoom`: 0.1 is 90 to 110 % of the size. `shear`: horizontal, as a slope. `elastic`: deviation, in
     pixels, of a smooth field that bends the image (Simard, Steinkraus, Platt 2003). `color`: brightness,
-    contrast and saturation by up to this share. `gamma`: levels of 0 to 1 to a power, between e^-gamma and
-    e^gamma. `cutout`: edge of a square, in pixels, that is blotted out (DeVries and Taylor 2017). What comes
-    in from outside repeats the edge.
+    contrast and saturation by up to this share. `gray`: share of images that lose their colour. `gamma`:
+    levels of 0 to 1 to a power, between e^-gamma and e^gamma. `cutout`: edge of a square, in pixels, that is
+    blotted out (DeVries and Taylor 2017). What comes in from outside repeats the edge.
     """
 
     shift: int = 0
@@ -34,12 +34,15 @@ class Augment:
     shear: float = 0.0
     elastic: float = 0.0
     color: float = 0.0
+    gray: float = 0.0
     gamma: float = 0.0
     cutout: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
             raise InputError(f"crop must be a share of the side, in (0, 1]; got {self.crop}.")
+        if not 0 <= self.gray <= 1:
+            raise InputError(f"gray must be a share of the images, in [0, 1]; got {self.gray}.")
         if not (0 <= self.zoom < 1 and 0 <= self.color < 1):
             raise InputError(f"zoom and color must be in [0, 1); got {self.zoom} and {self.color}.")
         if min(self.shift, self.turn, self.shear, self.elastic, self.gamma, self.cutout) < 0:
@@ -69,6 +72,7 @@ def augment(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
         (bool(how.turn or how.zoom or how.shear or how.elastic or how.crop < 1), _warped),
         (how.mirror, _mirrored),
         (how.color > 0, _recolored),
+        (how.gray > 0, _grayed),
         (how.gamma > 0, _relit),
         (how.cutout > 0, _blotted),
     ]
@@ -142,6 +146,14 @@ def _recolored(images: "Tensor", how: Augment, generator: "Generator") -> "Tenso
     level = gray.mean((2, 3), keepdim=True)
     recolored: Tensor = ((images - level) * contrast + level * brightness).clamp_(0, 255)
     return recolored
+
+
+def _grayed(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":
+    import torch
+
+    chosen = torch.rand(len(images), generator=generator).to(images.device) < how.gray
+    gray = images.float().mean(1, keepdim=True).to(images.dtype)
+    return torch.where(chosen[:, None, None, None], gray, images)
 
 
 def _relit(images: "Tensor", how: Augment, generator: "Generator") -> "Tensor":

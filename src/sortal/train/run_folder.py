@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from sortal.errors import DataError, InputError, StoreError
+from sortal.nets.checkpoint import WRITTEN_BY
 from sortal.train.curve import Epoch, curve_csv, curve_page
 from sortal.whole import write_whole
 
@@ -30,12 +31,13 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self._facts: list[tuple[str, str]] = []
-        self._begun_on = ""
+        self._begun_on = self._network = ""
 
     def claim(self, settings: Mapping[str, Any], net: nn.Module, device: str) -> None:
         """Make the folder this run's. `InputError` where it is another's, naming what differs, or none's."""
         shapes = {name: list(value.shape) for name, value in net.state_dict().items()}
-        asked = json.loads(json.dumps({**settings, "net": type(net).__name__, "shapes": shapes}))
+        self._network = type(net).__name__
+        asked = json.loads(json.dumps({**settings, "net": self._network, "shapes": shapes}))
         stands = self._settings()
         foreign = [name for name in WRITTEN if stands is None and (self.path / name).exists()]
         if foreign:  # a model folder has weights.safetensors too: they would be gone
@@ -69,7 +71,8 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, Tensor]) -> None:
         plain = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-        write_whole(self.path / "weights.safetensors", safetensors.torch.save(plain))
+        content = safetensors.torch.save(plain, {WRITTEN_BY: self._network})
+        write_whole(self.path / "weights.safetensors", content)
 
     def _settings(self) -> dict[str, Any] | None:
         path = self.path / "plan.json"
