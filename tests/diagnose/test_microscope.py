@@ -67,7 +67,7 @@ def test_a_dead_run_is_stopped_and_says_so():
         net.bn.bias.fill_(-100)
     _, done = watched(net)
     assert "the gradient has died: it is 0 in every layer below head at steps 3 and 6" in done.stopped
-    assert "all units of the network give 0" in done.stopped
+    assert "all units of conv give 0" in done.stopped
     assert done.steps == 6
     assert not any(module._forward_hooks for module in net.modules())
 

@@ -31,19 +31,20 @@ def gradients(
 
     need_nets("sortal gradients")
     from sortal.diagnose.study_folder import check_folder
-    from sortal.diagnose.verdict.findings import findings, findings_record, write_findings
+    from sortal.diagnose.verdict.findings import UNSEEN, findings, findings_record, write_findings
     from sortal.diagnose.verdict.opened import opened
 
     check_folder(into)
     with progress() as shown:
-        found = findings(
-            opened(subject, data, weights, n_batches=batches), steps=steps, lr=lr, progress=shown
-        )
+        seen = opened(subject, data, weights, n_batches=batches, progress=shown)
+        found = findings(seen, steps=steps, lr=lr, progress=shown)
         page = write_findings(into, found)
     if as_json:
         print_json(findings_record(found) | {"page": str(page)})
         return
     print_table(("part", "condition", "sure", "why"), found.table)
+    for name in found.unseen:
+        click.echo(f"{name}: {UNSEEN}.")
     if found.trials:
         rows = [(one.cure, f"{one.loss:.3g}", one.condition) for one in found.trials]
         print_table(("cure", f"loss after {found.trials[0].steps} steps", "then"), rows)

@@ -59,7 +59,15 @@ def test_dead_units_are_seen_however_a_relu_is_called(relu):
         net.conv.bias[:] = torch.tensor([-100.0, 100, 100, 100])
         net.fc.bias[:] = torch.tensor([-1e4] * 6 + [1e4] * 2)
     found = layer_profile(net, lambda: net(torch.randn(3, 1, 6, 6)).sum())
-    assert [one.idle for one in found.activations] == [0.25, 0.75]
+    assert [(one.name, one.idle) for one in found.activations] == [("conv", 0.25), ("fc", 0.75)]
+
+
+def test_gates_of_a_recurrent_layer_are_no_activations():
+    rnn = nets.GRU(4, 5, seed=0)
+    rnn.fused = False  # by its equations, sigmoid by sigmoid
+    found = layer_profile(rnn, lambda: torch.tanh(rnn(X[:, None])[0]).sum())
+    assert [layer.kind for layer in found.layers] == ["GRU"]
+    assert found.activations == ()
 
 
 def test_nothing_moves():

@@ -14,6 +14,9 @@ CASES = [
     ("LSTM", {}, (9, 1, 2, 3)),
     ("LSTM", {"num_layers": 2, "bidirectional": True, "batch_first": True}, (3, 2, 4, 3)),
     ("LSTM", {"bias": False}, (1, 2, 1, 1)),
+    ("LSTM", {"num_layers": 2, "bidirectional": True}, (1, 1, 2, 3)),
+    ("LSTM", {"proj_size": 2}, (5, 1, 3, 4)),
+    ("LSTM", {"proj_size": 1, "num_layers": 2, "bidirectional": True, "batch_first": True}, (4, 3, 2, 3)),
 ]
 
 
@@ -29,12 +32,14 @@ def made(kind, options, shape, seed=0):
             parameter.mul_(1.5)
     x = torch.randn(n_steps, batch, width, generator=generator, dtype=torch.float64)
     n = rnn.num_layers * (1 + rnn.bidirectional)
-    parts = tuple(
-        torch.randn(n, batch, hidden, generator=generator, dtype=torch.float64)
-        for _ in range(1 + (kind == "LSTM"))
-    )
+    sizes = (length_of_h(rnn), hidden)[: 1 + (kind == "LSTM")]
+    parts = tuple(torch.randn(n, batch, size, generator=generator, dtype=torch.float64) for size in sizes)
     given = x.transpose(0, 1) if rnn.batch_first else x
     return rnn, given, parts if kind == "LSTM" else parts[0]
+
+
+def length_of_h(rnn):
+    return getattr(rnn, "proj_size", 0) or rnn.hidden_size
 
 
 def one_cell(rnn, layer, way):
@@ -44,6 +49,7 @@ def one_cell(rnn, layer, way):
         name.removesuffix(suffix): value for name, value in rnn.named_parameters() if name.endswith(suffix)
     }
     options = {"nonlinearity": rnn.nonlinearity} if isinstance(rnn, nn.RNN) else {}
+    options |= {"proj_size": rnn.proj_size} if isinstance(rnn, nn.LSTM) else {}
     cell = type(rnn)(weights["weight_ih"].shape[1], rnn.hidden_size, bias=rnn.bias, **options).double()
     with torch.no_grad():
         for name, value in weights.items():
@@ -65,7 +71,7 @@ def by_autograd(rnn, inputs, state):
             now = torch.cat([part[at] for part in parts], -1)
             for t in steps:
                 of_way[t], now = _step(cell, x[t], now)
-                out[t] = now[:, : rnn.hidden_size]
+                out[t] = now[:, : length_of_h(rnn)]
             of_layer.append(torch.stack(of_way, 1))
             outputs.append(torch.stack(out))
         found.append(torch.stack(of_layer))
@@ -74,7 +80,7 @@ def by_autograd(rnn, inputs, state):
 
 
 def _step(cell, x, now):
-    h = cell.hidden_size
+    h = length_of_h(cell)
 
     def after(flat, item):
         state = (

@@ -22,22 +22,24 @@ def test_those_of_autograd(kind, options, shape, given):
     assert np.abs(found - wanted.reshape(kept)).max() < 1e-10
 
 
-@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
-def test_the_whole_stack_is_that_of_autograd_and_lower_triangular(kind):
-    rnn, x, state = made(kind, {"num_layers": 3}, (4, 2, 2, 3))
+@pytest.mark.parametrize(
+    ("kind", "options"), [("RNN", {}), ("GRU", {}), ("LSTM", {}), ("LSTM", {"proj_size": 2})]
+)
+def test_the_whole_stack_is_that_of_autograd_and_lower_triangular(kind, options):
+    rnn, x, state = made(kind, options | {"num_layers": 3}, (4, 2, 2, 3))
     found = stack_jacobians(rnn, x, state)
     parts = state if kind == "LSTM" else (state,)
-    size = 3 * len(parts)
+    sizes = [part.shape[-1] for part in parts]
+    size = sum(sizes)
 
     def after(flat, t, item):  # flat is layer by layer, h then c
-        grid = flat.view(3, len(parts), 1, 3)
-        begin = tuple(grid[:, p].contiguous() for p in range(len(parts)))
+        begin = tuple(part[:, None].contiguous() for part in flat.view(3, size).split(sizes, 1))
         _, end = rnn(x[t : t + 1, item : item + 1], begin if kind == "LSTM" else begin[0])
         end = end if kind == "LSTM" else (end,)
-        return torch.stack(end, 1).reshape(-1)
+        return torch.cat(end, 2).reshape(-1)
 
     for item in range(2):
-        now = torch.stack([part[:, item] for part in parts], 1).reshape(-1)
+        now = torch.cat([part[:, item] for part in parts], 1).reshape(-1)
         for t in range(4):
             wanted = torch.autograd.functional.jacobian(lambda flat: after(flat, t, item), now)  # noqa: B023
             assert np.abs(found[item, t] - wanted.numpy()).max() < 1e-10
@@ -109,13 +111,19 @@ def test_nothing_moves():
             "must be an RNN, GRU or LSTM layer; got Linear",
         ),
         (lambda: jacobians(nn.Sequential(nn.GRU(2, 2)), torch.zeros(3, 2)), "Give one of its own: 0"),
-        (lambda: jacobians(nn.LSTM(2, 3, proj_size=1), torch.zeros(3, 2)), "no projection; got proj_size=1"),
+        (
+            lambda: jacobians(nn.LSTM(2, 3, proj_size=1), torch.zeros(3, 2), (torch.zeros(1, 3),) * 2),
+            r"of the shapes \(1, 1, 1\), \(1, 1, 3\)",
+        ),
         (lambda: jacobians(nn.GRU(2, 3), torch.zeros(3, 3)), r"\(time, batch, 2\); got \(3, 3\)"),
         (lambda: jacobians(nn.GRU(2, 3), torch.zeros(0, 2)), r"got \(0, 2\)"),
         (lambda: jacobians(nn.GRU(2, 3), torch.zeros(3, 2).long()), "floating point; got torch.int64"),
         (lambda: jacobians(nn.GRU(2, 3), torch.zeros(3, 2).cfloat()), "floating point; got torch.complex64"),
         (lambda: jacobians(nn.GRU(2, 3), torch.zeros(3, 2), torch.zeros(2, 3)), r"of the shape \(1, 1, 3\)"),
-        (lambda: jacobians(nn.LSTM(2, 3), torch.zeros(3, 2), torch.zeros(1, 3)), r"\(h, c\), both"),
+        (
+            lambda: jacobians(nn.LSTM(2, 3), torch.zeros(3, 2), torch.zeros(1, 3)),
+            r"\(h, c\), of the shapes \(1, 1, 3\), \(",
+        ),
         (lambda: stack_jacobians(nn.GRU(2, 3, bidirectional=True), torch.zeros(3, 2)), "in one direction"),
         (lambda: gru_forms(nn.RNN(2, 3), torch.zeros(3, 2)), "must be a GRU"),
     ],
@@ -125,7 +133,28 @@ def test_refusals(call, rule):
         call()
 
 
-def test_a_packed_sequence_is_refused():
-    packed = nn.utils.rnn.pack_sequence([torch.zeros(3, 2)])
-    with pytest.raises(InputError, match="got PackedSequence"):
-        jacobians(nn.GRU(2, 3), packed)
+@pytest.mark.parametrize(("kind", "options", "shape"), CASES[4:8] + CASES[-1:])
+@pytest.mark.parametrize("given", [True, False])
+def test_items_of_a_packed_sequence_are_those_by_themselves(kind, options, shape, given):
+    rnn, x, state = made(kind, options, (5, 4, *shape[2:]))
+    lengths = [2, 5, 1, 2]
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=rnn.batch_first, enforce_sorted=False)
+    found = jacobians(rnn, packed, state if given else None)
+    for item, length in enumerate(lengths):
+        one = x[item : item + 1, :length] if rnn.batch_first else x[:length, item : item + 1]
+        parts = tuple(part[:, item : item + 1] for part in (state if kind == "LSTM" else (state,)))
+        begin = parts if kind == "LSTM" else parts[0]
+        wanted = jacobians(rnn, one, begin if given else None)
+        assert np.abs(found[..., item, :length, :, :] - wanted).max() < 1e-12
+        assert np.array_equal(
+            found[..., item, length:, :, :],
+            np.broadcast_to(np.eye(found.shape[-1]), found[..., item, length:, :, :].shape),
+        )
+
+
+def test_a_packed_sequence_that_is_sorted_and_one_that_others_refuse():
+    gru, x, _ = made("GRU", {}, (3, 2, 2, 3))
+    packed = nn.utils.rnn.pack_padded_sequence(x, [3, 2])
+    assert np.array_equal(jacobians(gru, packed)[0], jacobians(gru, x[:, :1]))
+    with pytest.raises(InputError, match=r"got PackedSequence\. Give the items of each length by themselves"):
+        stack_jacobians(gru, packed)

@@ -142,6 +142,13 @@ def test_spectrum(kind):
     assert np.allclose(one.vectors @ np.diag(one.values) @ np.linalg.inv(one.vectors), one.matrix)
 
 
+def test_the_spectrum_of_a_projected_layer_is_of_what_h_meets():
+    rnn, *_ = made("LSTM", {"proj_size": 2}, (1, 1, 2, 6))
+    found = spectrum(rnn)["weight_hh_l0[f]"]
+    whole = rnn.weight_hh_l0[6:12] @ rnn.weight_hr_l0  # by units: the same eigenvalues, and zeros
+    assert np.isclose(found.radius, float(torch.linalg.eigvals(whole.detach()).abs().max()))
+
+
 @pytest.mark.parametrize(("scale", "word"), [(0.9, "vanishes"), (1.0, "keeps"), (1.1, "explodes")])
 def test_the_modulus_decides_not_the_sign(scale, word):
     rnn = nn.RNN(1, 4)

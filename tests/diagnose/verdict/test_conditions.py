@@ -44,6 +44,15 @@ def test_signs_in_depth(seen, condition, where):
     assert (sign.condition, sign.where) == (condition, where)
 
 
+def test_a_layer_is_idle_by_the_mean_of_its_calls():
+    """A captioner's tanh, called 16 times, was saturated in one of them, by .54, and called so."""
+    calls = tuple(Activation("mix", "tanh", idle, 0.0, 1.0) for idle in (0.54, 0.4, 0.4))
+    seen = Profile(1.0, profile(1.0, 1.0).layers, (*calls, Activation("mix", "relu", 0.4, 0.0, 1.0)))
+    assert sign_in_depth(seen).condition == "healthy"
+    found = sign_in_depth(Profile(1.0, seen.layers, (*seen.activations, *calls[:1] * 8)))
+    assert (found.condition, found.where, found.value) == ("saturated", "mix", pytest.approx(5.66 / 11))
+
+
 def test_signs_through_time():
     falling = [math.log(0.5) * lag for lag in range(20)]
     assert sign_of_growth(falling, 0, relu=False).where == "lag 7"
@@ -185,11 +194,17 @@ class Asks(Task):
         return Answer(loss, 6, torch.zeros(()))
 
 
-def test_a_projected_lstm_has_a_depth_and_no_lags():
+def test_a_projected_lstm_is_seen_through_time():
     net = Reads(nn.LSTM(2, 6, proj_size=4))
     net.head = nn.Linear(4, 3)
-    found = examine(net, Classify(), [batch(7)])
-    assert [one.subject for one in found.verdicts] == ["depth"]
+    given = batch(7)
+    found = examine(net, Classify(), [given])
+    assert [one.subject for one in found.verdicts] == ["depth", "rnn"]
+    out, _ = net.rnn(given["inputs"][:, :4])
+    out.retain_grad()
+    (nn.functional.cross_entropy(net.head(out[-1]), given["labels"][:4], reduction="sum") / 6).backward()
+    assert found.lags[0][0].gradient[0, -1] == pytest.approx(float(out.grad[-1].norm()), rel=1e-5)
+    assert found.lags[0][0].log_influence.shape == (1, 8)
 
 
 def test_the_step_at_which_nan_is_born():
@@ -256,7 +271,7 @@ def test_a_layer_that_is_cut_off_is_not_healthy(how, words):
     found = examine(net, Classify(), [batch(3)])
     assert (found.worst.condition, found.worst.sign.words) == ("vanishing", words)
     assert [layer.name for layer in found.profiles[0].layers] == ["body", "mid", "head"]
-    assert [one.name for one in found.profiles[0].activations] == ["", ""]
+    assert [one.name for one in found.profiles[0].activations] == ["body", "mid"]
     net.body.requires_grad_(False)
     assert examine(Cut("no").requires_grad_(False), Classify(), [batch(3)]).verdicts[0].sign.words == (
         "every layer is frozen: no gradient is asked for"

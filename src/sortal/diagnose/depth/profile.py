@@ -46,7 +46,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Activation:
-    """One call of an activation function: share of dead units (relu), or of saturated values."""
+    """One call of an activation function behind layer `name`: share of dead units, or of saturated values."""
 
     name: str
     kind: str

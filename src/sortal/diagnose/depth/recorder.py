@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from sortal.diagnose.time.cells import is_recurrent
 from sortal.errors import InputError
 
 __all__ = ["Flow", "Recorder"]
@@ -38,8 +39,9 @@ SLOPE = 0.05
 
 @dataclass
 class Flow:
-    """One call of a layer or of an activation function; figures are tensors of one number, unread.
+    """One call of a layer, or of an activation function, which has the name of the layer before it.
 
+    Figures are tensors of one number, unread.
     `idle` is the share of units that gave 0 for the whole batch (relu), or of values that are saturated.
     `signal` is the length of the loss's gradient by the output, None as long as none has come.
     """
@@ -65,7 +67,7 @@ class Recorder:
     activations: list[Flow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._inside: list[str] = []
+        self._inside: list[tuple[str, nn.Module]] = []
         self._channels_first = False
         self._handles: list[RemovableHandle] = []
         self._mode = _Curves(self._saw_curve)
@@ -95,7 +97,7 @@ class Recorder:
             if not self._running:
                 self._mode.__enter__()  # type: ignore[no-untyped-call]
                 self._running = True
-            self._inside.append(name)
+            self._inside.append((name, module))
 
         return enter
 
@@ -120,7 +122,12 @@ class Recorder:
         self._inside = []
 
     def _saw_curve(self, kind: str, out: Tensor) -> None:
-        flow = self._flow(self._inside[-1] if self._inside else "", kind, None, out, out)
+        name, module = self._inside[-1] if self._inside else ("", self.net)
+        if is_recurrent(module):
+            return  # gates may well be shut or open; through time they are looked at apart
+        if self.layers and _own_weight(module) is None:  # that of the layer before it, however it is called
+            name = self.layers[-1].name
+        flow = self._flow(name, kind, None, out, out)
         flow.idle = self._idle(kind, out.detach())
         self.activations.append(flow)
 

@@ -114,23 +114,23 @@ def _through_time(
     direct = steps.in_time(direct)
     states = np.zeros_like(at.states[1:])
     sums = np.empty((len(steps), steps.batch, len(weight)), states.dtype)
-    rows = at.diagonal.shape[2]
+    units = steps.cell.units
     ahead: np.ndarray = np.asarray(last)
     for t in reversed(range(len(steps))):
         states[t] = ahead
         states[t, :, :hidden] += direct[t]
-        by_row = states[t].reshape(steps.batch, rows, hidden)
+        by_row = steps.by_row(states[t])
         sums[t] = np.einsum("brkh,brh->bkh", at.scales[t], by_row).reshape(steps.batch, -1)
         ahead = np.zeros_like(states[t])
         ahead[:, :hidden] = sums[t] @ weight
-        ahead[:, -hidden:] += (at.diagonal[t] * by_row).sum(1)
+        ahead[:, -units:] += (at.diagonal[t] * by_row).sum(1)
     return sums, at.states[:-1, :, :hidden], states
 
 
 def _to_inputs(steps: Steps, states: np.ndarray) -> np.ndarray:
     """dL by the inputs, in the order of time."""
-    by_row = states.reshape(*states.shape[:2], -1, steps.cell.hidden)
-    sums = np.einsum("tbrkh,tbrh->tbkh", steps.input_scales(), by_row).reshape(*states.shape[:2], -1)
+    sums = np.einsum("tbrkh,tbrh->tbkh", steps.input_scales(), steps.by_row(states))
+    sums = sums.reshape(*states.shape[:2], -1)
     return steps.in_time(sums @ steps.cell.weight_ih)
 
 

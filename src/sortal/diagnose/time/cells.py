@@ -17,7 +17,8 @@ __all__ = ["Cell", "as_array", "cells", "is_recurrent", "recurrent_layers", "unw
 class Cell:
     """One direction of one layer: what it computes, and its weights in float32 or float64.
 
-    weight_hh is (gates x hidden, hidden).
+    weight_hh is (gates x units, hidden). Each unit is one number of h, but where h is projected: there
+    `projection`, (hidden, units), makes h of o tanh(c).
     """
 
     kind: CellKind
@@ -27,15 +28,21 @@ class Cell:
     weight_hh: np.ndarray
     bias_ih: np.ndarray
     bias_hh: np.ndarray
+    projection: np.ndarray | None = None
 
     @property
     def hidden(self) -> int:
+        """The length of h."""
         return int(self.weight_hh.shape[1])
+
+    @property
+    def units(self) -> int:
+        return len(self.weight_hh) // len(self.gates)
 
     @property
     def state(self) -> int:
         """The length of the whole state: an LSTM's is (h, c)."""
-        return 2 * self.hidden if self.kind == "lstm" else self.hidden
+        return self.hidden + self.units if self.kind == "lstm" else self.hidden
 
     @property
     def gates(self) -> str:
@@ -44,7 +51,7 @@ class Cell:
 
     def by_gate(self, weight: np.ndarray) -> np.ndarray:
         """A weight as one matrix a gate."""
-        return weight.reshape(len(self.gates), self.hidden, -1)
+        return weight.reshape(len(self.gates), self.units, -1)
 
 
 def cells(rnn: nn.Module) -> tuple[tuple[Cell, ...], ...]:
@@ -54,8 +61,6 @@ def cells(rnn: nn.Module) -> tuple[tuple[Cell, ...], ...]:
         inside = list(recurrent_layers(rnn))
         hint = f" Give one of its own: {', '.join(inside)}." if inside else " It has no lags to look at."
         raise InputError(f"rnn must be an RNN, GRU or LSTM layer; got {type(rnn).__name__}.{hint}")
-    if getattr(rnn, "proj_size", 0):
-        raise InputError(f"rnn must have no projection; got proj_size={rnn.proj_size}. Set it to 0.")
     kind = _kind(rnn)
     parameters = dict(rnn.named_parameters())
     n_layers = sum(re.fullmatch(r"weight_hh_l\d+", name) is not None for name in parameters)
@@ -68,14 +73,8 @@ def is_recurrent(module: nn.Module) -> bool:
 
 
 def recurrent_layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The recurrent layers of a network by name, in its own order; one that is the network itself is ''.
-
-    LSTMs with a projection are left out: their state has two sizes, and no formula here is theirs.
-    """
-    return {
-        name: module for name, module in unwrapped(net).named_modules()
-        if is_recurrent(module) and not getattr(module, "proj_size", 0)
-    }  # fmt: skip
+    """The recurrent layers of a network by name, in its own order; one that is the network itself is ''."""
+    return {name: module for name, module in unwrapped(net).named_modules() if is_recurrent(module)}
 
 
 def unwrapped(net: nn.Module) -> nn.Module:
@@ -85,6 +84,8 @@ def unwrapped(net: nn.Module) -> nn.Module:
 
 
 def _kind(rnn: nn.Module) -> CellKind:
+    if getattr(rnn, "proj_size", 0):
+        return "lstm"
     rows, hidden = rnn.weight_hh_l0.shape  # type: ignore[misc]
     by_gates: dict[int, CellKind] = {3: "gru", 4: "lstm"}
     if rows // hidden in by_gates:
@@ -99,7 +100,10 @@ def _cell(parameters: dict[str, nn.Parameter], kind: CellKind, layer: int, way: 
         else np.zeros(len(w_hh), w_hh.dtype)
         for side in ("ih", "hh")
     )  # fmt: skip
-    return Cell(kind, layer, way != "", w_ih, w_hh, b_ih, b_hh)
+    shown = parameters.get(f"weight_hr_l{layer}{way}")
+    return Cell(
+        kind, layer, way != "", w_ih, w_hh, b_ih, b_hh, None if shown is None else _plain(shown, "hr")
+    )
 
 
 def _plain(weight: Tensor, side: str) -> np.ndarray:

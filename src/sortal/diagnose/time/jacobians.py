@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from sortal.diagnose.time.cells import unwrapped
 from sortal.diagnose.time.sequence import State, run_layers
 from sortal.diagnose.time.steps import Steps
 from sortal.errors import InputError
@@ -12,14 +14,21 @@ from sortal.errors import InputError
 __all__ = ["GRUForms", "gru_forms", "jacobians", "stack_jacobians"]
 
 
-def jacobians(rnn: nn.Module, inputs: Tensor, state: State | None = None) -> np.ndarray:
+def jacobians(rnn: nn.Module, inputs: Tensor | PackedSequence, state: State | None = None) -> np.ndarray:
     """dh_t/dh_{t-1} for every t, each layer's input held fixed: (layers, directions, batch, T, S, S).
 
-    Axes of length 1 are dropped, the last three never. S is H, for an LSTM 2 H, whose state is (h, c). t is
-    the place in the sequence: the step of a direction that reads back is dh_t/dh_{t+1}. The first step of
-    each is by the state it starts from. Takes `inputs` and `state` as the module does; at a ReLU's corner the
-    slope is 0, as torch has it.
+    Axes of length 1 are dropped, the last three never. S is H, for an LSTM 2 H, whose state is (h, c), and
+    P + H where its h is projected to P. t is the place in the sequence: the step of a direction that reads
+    back is dh_t/dh_{t+1}. The first step of each is by the state it starts from. Takes `inputs` and `state`
+    as the module does; at a ReLU's corner the slope is 0, as torch has it. Of a packed sequence T is the
+    longest item's; behind the end of another there are identities, since its state stays as it is.
     """
+    if isinstance(inputs, PackedSequence):
+        return without_axes_of_one(_of_packed(rnn, inputs, state), 3)
+    return without_axes_of_one(_of_one_length(rnn, inputs, state), 3)
+
+
+def _of_one_length(rnn: nn.Module, inputs: Tensor, state: State | None) -> np.ndarray:
     layers = run_layers(rnn, inputs, state)
     first = layers[0][0]
     size = first.cell.state
@@ -28,7 +37,30 @@ def jacobians(rnn: nn.Module, inputs: Tensor, state: State | None = None) -> np.
     for of_layer, ways in zip(out, layers):
         for of_way, steps in zip(of_layer, ways):
             steps.fill(of_way)
-    return without_axes_of_one(out, 3)
+    return out
+
+
+def _of_packed(rnn: nn.Module, inputs: PackedSequence, state: State | None) -> np.ndarray:
+    """Items of each length by themselves, in the order in which they were before they were packed."""
+    first = bool(getattr(unwrapped(rnn), "batch_first", False))
+    padded, lengths = pad_packed_sequence(inputs, batch_first=first)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for length in sorted(set(lengths.tolist())):
+        rows = (lengths == length).nonzero().flatten()
+        items = padded[rows, :length] if first else padded[:length, rows]
+        parts.append((rows.numpy(), _of_one_length(rnn, items, _of_rows(state, rows))))
+    longest = parts[-1][1]
+    out = np.empty((*longest.shape[:2], len(lengths), *longest.shape[3:]), longest.dtype)
+    out[:] = np.eye(longest.shape[-1], dtype=longest.dtype)
+    for rows, made in parts:
+        out[:, :, rows, : made.shape[3]] = made
+    return out
+
+
+def _of_rows(state: State | None, rows: Tensor) -> State | None:
+    if isinstance(state, tuple):
+        return state[0][:, rows], state[1][:, rows]
+    return None if state is None else state[:, rows]
 
 
 def stack_jacobians(rnn: nn.Module, inputs: Tensor, state: State | None = None) -> np.ndarray:

@@ -56,8 +56,7 @@ class Lags(Reach):
 def lags_of(net: nn.Module, loss: Callable[[], Tensor]) -> tuple[Lags, ...]:
     """Each recurrent layer that `loss()` runs, in the order of the network's parts; () where it has none.
 
-    A layer that is called often counts by its last call; an LSTM with a projection (proj_size) is passed by.
-    Nothing of the network moves.
+    A layer that is called often counts by its last call. Nothing of the network moves.
     """
     net = unwrapped(net)
     names = recurrent_layers(net)
@@ -121,7 +120,7 @@ class Caught:
         found = np.zeros((len(layers) * len(layers[0]), first.batch, first.cell.state), first.inputs.dtype)
         for part, given in self.last.items():
             few = given[:, None] if self.rows is None else given.index_select(1, self.rows)
-            found[..., part * hidden : (part + 1) * hidden] = as_array(few)
+            found[..., slice(hidden, None) if part else slice(hidden)] = as_array(few)
         return found
 
 

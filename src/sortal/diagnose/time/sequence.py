@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from sortal.diagnose.time.cells import Cell, as_array, cells, unwrapped
 from sortal.diagnose.time.steps import Steps, stepped
@@ -35,7 +36,8 @@ def run_layers(rnn: nn.Module, inputs: Tensor, state: State | None = None) -> li
 def _sequences(inputs: object, cell: Cell, batch_first: bool) -> np.ndarray:
     width = cell.weight_ih.shape[1]
     if not isinstance(inputs, Tensor):  # a PackedSequence too
-        raise InputError(f"inputs must be a tensor; got {type(inputs).__name__}. Pad it or take one length.")
+        way = " Give the items of each length by themselves." * isinstance(inputs, PackedSequence)
+        raise InputError(f"inputs must be a tensor; got {type(inputs).__name__}.{way}")
     if not inputs.is_floating_point():
         raise InputError(f"inputs must be real numbers in floating point; got {inputs.dtype}.")
     if inputs.ndim not in (2, 3) or inputs.shape[-1] != width or 0 in inputs.shape:
@@ -56,12 +58,12 @@ def _starts(state: State | None, stack: Sequence[Sequence[Cell]], x: np.ndarray)
     if state is None:
         return np.zeros((n, batch, cell.state), x.dtype)
     parts = state if isinstance(state, tuple) else (state,)
-    wanted = (n, batch, cell.hidden)
-    need = 2 if cell.kind == "lstm" else 1
+    wanted = [(n, batch, cell.hidden)] + [(n, batch, cell.units)] * (cell.kind == "lstm")
     shapes = [tuple(part.shape) if part.ndim == 3 else (len(part), 1, *part.shape[1:]) for part in parts]
-    if len(parts) != need or any(shape != wanted for shape in shapes):
+    if shapes != wanted:
         raise InputError(
-            f"state must be {'(h, c), both' if need == 2 else 'h,'} of the shape {wanted}; "
-            f"got {', '.join(str(tuple(part.shape)) for part in parts)}."
+            f"state must be {'(h, c), of the shapes' if len(wanted) == 2 else 'h, of the shape'} "
+            f"{', '.join(map(str, wanted))}; got {', '.join(str(tuple(part.shape)) for part in parts)}."
         )
-    return np.concatenate([as_array(part).astype(x.dtype, copy=False).reshape(wanted) for part in parts], -1)
+    whole = [as_array(part).astype(x.dtype, copy=False).reshape(one) for part, one in zip(parts, wanted)]
+    return np.concatenate(whole, -1)

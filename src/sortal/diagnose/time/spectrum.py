@@ -61,14 +61,17 @@ class Spectrum:
 
 
 def spectrum(rnn: nn.Module) -> dict[str, Spectrum]:
-    """That of each recurrent matrix by its parameter's name; gates apart, as weight_hh_l0[z]."""
+    """That of each recurrent matrix by its parameter's name; gates apart, as weight_hh_l0[z].
+
+    Where h is projected, that of the gate's matrix with the projection before it, which is square.
+    """
     found = {}
     for ways in cells(rnn):
         for cell in ways:
             name = f"weight_hh_l{cell.layer}" + ("_reverse" if cell.reverse else "")
             for gate, matrix in zip(cell.gates, cell.by_gate(cell.weight_hh)):
                 key = name if len(cell.gates) == 1 else f"{name}[{gate}]"
-                found[key] = of_matrix(matrix)
+                found[key] = of_matrix(matrix if cell.projection is None else cell.projection @ matrix)
     return found
 
 

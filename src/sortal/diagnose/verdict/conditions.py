@@ -92,11 +92,20 @@ def sign_in_depth(profile: Profile) -> Sign:
         )
     if (cut := _cut(profile)) is not None:
         return cut
+    shares = _shares(profile)
     for condition, kinds, limit in IDLE:
-        idle = [one for one in profile.activations if one.kind in kinds and one.idle > limit]
+        idle = {name: share for (name, kind), share in shares.items() if kind in kinds and share > limit}
         if idle:
-            return _idle(condition, idle[0].name, max(one.idle for one in idle), limit, len(idle))
+            return _idle(condition, next(iter(idle)), max(idle.values()), limit, len(idle))
     return _of_signals(profile)
+
+
+def _shares(profile: Profile) -> dict[tuple[str, str], float]:
+    """Of each layer what is idle, the mean of its calls: one step of 16 that is saturated is no layer."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for one in profile.activations:
+        found.setdefault((one.name, one.kind), []).append(one.idle)
+    return {key: sum(shares) / len(shares) for key, shares in found.items()}
 
 
 def _cut(profile: Profile) -> Sign | None:

@@ -19,6 +19,7 @@ from sortal.diagnose import gradient_plots as plots
 from sortal.diagnose.depth.coherence import coherence
 from sortal.diagnose.depth.profile import Profile, layer_profile
 from sortal.diagnose.study_folder import made_folder
+from sortal.diagnose.time.cells import recurrent_layers
 from sortal.diagnose.time.products import horizon
 from sortal.diagnose.verdict.conditions import sign_in_depth
 from sortal.diagnose.verdict.cures import Trial, try_cures
@@ -34,7 +35,9 @@ from sortal.page import Section, page
 from sortal.progress import Progress
 from sortal.whole import write_whole
 
-__all__ = ["Findings", "findings", "findings_record", "write_findings"]
+UNSEEN = "lags not looked at, since it is not called as a layer; its cell may be stepped by hand"
+
+__all__ = ["UNSEEN", "Findings", "findings", "findings_record", "write_findings"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ class Findings:
         return tuple((one.subject, one.condition, one.sure, one.sign.words) for one in self.seen.verdicts)
 
     @property
+    def unseen(self) -> tuple[str, ...]:
+        """Recurrent layers that were not called on the first batch: stepped by hand, or idle."""
+        held = recurrent_layers(self.subject.net)
+        seen = {one.name for one in self.seen.lags[0]}
+        return tuple(name for name in held if name not in seen)
+
+    @property
     def best(self) -> Trial | None:
         """The cure after which the loss was lowest, if any beats the untreated."""
         if not self.trials:
@@ -64,6 +74,7 @@ class Findings:
     @property
     def verdict(self) -> tuple[str, ...]:
         said = [f"{name}: {condition} ({sure}); {words}." for name, condition, sure, words in self.table]
+        said += [f"{name}: {UNSEEN}." for name in self.unseen]
         if self.trials:
             untreated, best = self.trials[0], self.best
             said.append(
@@ -84,7 +95,7 @@ def findings(
     Nothing of the network moves. `lr` is the rate of the trials: the run's own, or .05.
     """
     net, task, first = subject.net, subject.task, subject.batches[0]
-    progress.say(f"{subject.name}: {len(subject.batches)} batches")
+    progress.say(f"{subject.name}: {len(subject.batches)} batches of {subject.data}")
     seen = examine(net, task, subject.batches)
     severed = layer_profile(net, partial(ask, net, task, first), severed=True)
     coherent = coherence(net, partial(ask, net, task, first))
@@ -101,6 +112,7 @@ def findings_record(found: Findings) -> dict[str, Any]:
     profile = found.seen.profiles[0]
     return {
         "subject": found.subject.name,
+        "data": found.subject.data,
         "healthy": found.seen.healthy,
         "verdict": list(found.verdict),
         "verdicts": [
@@ -144,7 +156,8 @@ def write_findings(folder: str | os.PathLike[str], found: Findings) -> Path:
     write_whole(path / "gradients.json", record.encode())
     target = path / "index.html"
     facts = [
-        ("network", type(found.subject.net).__name__), ("batches", str(len(found.subject.batches))),
+        ("network", type(found.subject.net).__name__),
+        ("batches", f"{len(found.subject.batches)} of {found.subject.data}"),
         ("pictures", f"{', '.join(drawn)}: as PNG and SVG beside this page"),
     ]  # fmt: skip
     title = f"Does the gradient of {found.subject.name} get there?"
