@@ -119,7 +119,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
 
 
 def _unmarked(data: bytes) -> str:
-    """UTF-16 where every other byte is nearly always NUL, as in European text without its mark; else UTF-8."""
+    """UTF-16 where every other byte is NUL, as in European text without its mark; else UTF-8."""
     halves = data[:4096:2], data[1:4096:2]
     if len(data) > 3 and len(data) % 2 == 0:
         for high, low, name in ((0, 1, "utf-16-be"), (1, 0, "utf-16-le")):
