@@ -152,7 +152,7 @@ def _name_by_folders(
     """
     if not names:
         if names_wanted:
-            progress.say("no name was found: the items lie in no sub-folder")
+            progress.say("no name was found: the items lie in no sub-folder, and no file names them")
         return
     spoken_of = {item for act in store.acts() if act.kind in MARKS for item in act.items.tolist()}
     clean = {name: _usable(name, progress) for name in sorted(set(names.values()))}
@@ -163,7 +163,7 @@ def _name_by_folders(
             by_item.setdefault(row.item, set()).add(name)
     clashes = sum(len(found) > 1 for found in by_item.values())
     if clashes:
-        progress.say(f"{clashes:,} items lie in folders of different names and stay unnamed")
+        progress.say(f"{clashes:,} items are given different names by their source and stay unnamed")
     by_name: dict[str, list[int]] = {}
     for item, found in by_item.items():
         if len(found) == 1:
@@ -171,8 +171,8 @@ def _name_by_folders(
     for name, items in sorted(by_name.items()):
         store.act("folder", {"name": name}, sorted(items))
     if by_name:
-        named, folders = sum(map(len, by_name.values())), len(by_name)
-        progress.say(f"{counted(named, 'item')} named after {counted(folders, 'folder')}")
+        named = sum(map(len, by_name.values()))
+        progress.say(f"{counted(named, 'item')} named as their source says: {counted(len(by_name), 'name')}")
 
 
 def _usable(name: str, progress: Progress) -> str | None:
@@ -331,8 +331,8 @@ def _same(
 
 
 def _found(source: Source, plan: embed.Plan) -> str:
-    n = len(plan.todo) + plan.unchanged
-    parts = [f"{shown(source.location)}: {counted(n, 'file')}, {len(plan.todo):,} to read"]
+    n, what = len(plan.todo) + plan.unchanged, "item" if isinstance(source, PiecesSource) else "file"
+    parts = [f"{shown(source.location)}: {counted(n, what)}, {len(plan.todo):,} to read"]
     if plan.gone:
         parts.append(f"{len(plan.gone):,} gone")
     refused = len(plan.refused) + plan.still_refused

@@ -280,3 +280,11 @@ def test_a_full_disk(pile, tmp_path):
 def test_a_read_only_folder(sortal, photos, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     assert "closed" in sortal("organize", photos, "--into", "closed/a.sortal").error()
+
+
+def test_a_thousand_refusals_are_twenty_lines(sortal, model, photos, monkeypatch):
+    refused = [Refused(f"a.ts#{i}", "channels", "1 channels", None) for i in range(1_000)]
+    monkeypatch.setattr(Classifier, "predict", lambda *_: Predictions([], refused))
+    lines = sortal("predict", model, photos).err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "cannot read 980 more (--json lists them all)"

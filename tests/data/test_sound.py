@@ -56,6 +56,26 @@ def test_what_cannot_be_heard_says_why(data, kind, words):
     assert str(caught.value).isprintable()
 
 
+def test_an_mp3_that_breaks_off_is_no_short_sound():
+    out = io.BytesIO()
+    soundfile.write(out, tone(seconds=3.0), 8_000, format="MP3")
+    whole = out.getvalue()
+    assert len(decode_sound(whole).samples) >= 24_000
+    with pytest.raises(Unreadable, match=r"promises 24,\d+ samples; \d+,\d+ are there") as caught:
+        decode_sound(whole[: len(whole) // 2])
+    assert caught.value.kind == "truncated"
+
+
+def test_the_same_broken_sound_has_the_same_reason():
+    reasons = set()
+    for _ in range(2):
+        with pytest.raises(Unreadable) as caught:
+            decode_sound(b"ID3" + b"\x07" * 200)
+        reasons.add(str(caught.value))
+    assert len(reasons) == 1
+    assert "0x" not in reasons.pop()
+
+
 def test_nan_is_refused_with_its_place():
     samples = tone()
     samples[17] = np.nan

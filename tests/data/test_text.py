@@ -29,6 +29,13 @@ def test_marks_and_utf8(encoding):
     assert said == encoding
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_its_mark(encoding):
+    said = "Grüße aus München\nund aus Köln"
+    assert decode_text(said.encode(encoding)) == (said, encoding)
+    assert [text for _, text, _ in pieces("a.txt", said.encode(encoding))] == said.split("\n")
+
+
 def test_an_old_encoding_is_detected_and_said():
     pytest.importorskip("charset_normalizer", reason="needs the extra text")
     text, said = decode_text(GREEK.encode("cp1253"))
@@ -41,6 +48,7 @@ def test_an_old_encoding_is_detected_and_said():
     [
         (b"ab\0cd", "not a text", "character 3 is NUL"),
         (b"\xe9\0\xff", "not a text", "byte 2 is NUL"),
+        (b"a\0b\0\0\0", "not a text", "character 2 is NUL"),  # more than every other byte
         (b" \n\t", "empty", "white space"),
         (b"x" * (LONGEST + 1), "too long", "1,000,001 characters"),
     ],
@@ -77,6 +85,7 @@ def test_records():
     assert [text.kind for _, text, _ in found[1:5]] == ["lone surrogate", "broken", "broken", "no column"]
     assert "U+D800" in str(found[1][1])
     assert "line 4 is no JSON" in str(found[3][1])
+    assert "its keys: text (int)" in str(found[4][1])
     assert found[5] == ("6", "b", None)
     assert pieces("a.jsonl", '{"said": "x"}', "said") == [("1", "x", None)]
 

@@ -5,6 +5,7 @@ import pytest
 
 import sortal
 from sortal.errors import InputError
+from sortal.progress import Progress
 
 from ..data.sounds import patched_wav, tone_wav, write_tones
 
@@ -122,22 +123,33 @@ def test_a_file_of_many_items_names_them(tmp_path):
         assert sorted(group.name for group in pile.groups) == sorted(ABOUT)
 
 
+class Told(Progress):
+    def __init__(self):
+        self.said = []
+
+    def say(self, line):
+        self.said.append(line)
+
+
+def test_items_of_one_file_are_not_called_files(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(text for _, text in lines_about()[::9]))
+    told = Told()
+    with sortal.organize(tmp_path / "a.txt", k=2, names_from="folders", progress=told):
+        assert f"{tmp_path / 'a.txt'}: 19 items, 19 to read" in told.said
+        assert "19 items named as their source says: 1 name" in told.said
+
+
 def test_files_of_text_in_an_old_encoding_are_said(tmp_path):
     pytest.importorskip("charset_normalizer", reason="needs the extra text")
-    said = []
-
-    class Told(sortal.pile.Progress):
-        def say(self, line):
-            said.append(line)
-
+    told = Told()
     for i, (_, text) in enumerate(lines_about()[::9]):
         (tmp_path / f"{i}.txt").write_text(
             f"Übrigens: größer, schöner, wärmer. {text} Grüße aus München", "cp1252"
         )
     (tmp_path / "nul.txt").write_bytes(b"a\0b")
-    with sortal.organize(tmp_path, tmp_path.parent / "c.sortal", k=2, progress=Told()) as pile:
+    with sortal.organize(tmp_path, tmp_path.parent / "c.sortal", k=2, progress=told) as pile:
         assert [row.kind for row in pile.quarantine] == ["not a text"]
-    assert any(line.startswith("read as cp125") for line in said)
+    assert any(line.startswith("read as cp125") for line in told.said)
 
 
 # ---- time series

@@ -115,10 +115,12 @@ def _found(pile: "Pile") -> str:
     parts = [f"{counted(len(pile), 'item')} in {counted(len(pile.groups), 'group')}"]
     if left_out := int((pile.labels < 0).sum()):
         parts[0] += f", {left_out:,} of them left out"
+    inside = any("#" in row.path for row in pile.quarantine) or any("#" in p[0] for p in pile.all_paths)
+    what = "item" if inside else "file"  # `words.txt#17` is an item of a file
     if copies:
-        parts.append(f"{counted(copies, 'file')} more {'is a copy' if copies == 1 else 'are copies'}")
+        parts.append(f"{counted(copies, what)} more {'is a copy' if copies == 1 else 'are copies'}")
     if pile.quarantine:
-        parts.append(f"{counted(len(pile.quarantine), 'file')} could not be read (--quarantine lists them)")
+        parts.append(f"{counted(len(pile.quarantine), what)} could not be read (--quarantine lists them)")
     return "; ".join(parts)
 
 

@@ -30,6 +30,7 @@ MOST_SAMPLES = 1 << 29  # of one file, all channels: 2 GiB as float32, eight hou
 RATES = (1_000, 768_000)  # Hz
 QUIET = 1e-5  # -100 dB: below the last bit of 16
 SHORTEST_S = 0.01
+LEAST_MISSED_S = 0.2  # of an MP3, to be called cut
 _BLOCK = 1 << 20
 
 # Rates repeat in a pile; what is heard of a pause is relative to the recording's own level.
@@ -122,10 +123,15 @@ def _samples(data: bytes) -> tuple[np.ndarray, int]:
     soundfile = _soundfile()
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            return _read(file), int(file.samplerate)
+            samples, rate, promised, form = _read(file), int(file.samplerate), file.frames, file.format
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError) as e:
-        reason = shown(str(e)).removeprefix("Error opening <_io.BytesIO object>: ")
+        # Before its own words, str(e) has the address of our buffer, another one in every run.
+        reason = shown(getattr(e, "error_string", str(e)))
         raise Unreadable("broken", f"a sound that cannot be decoded: {reason}") from e
+    # An MP3 that breaks off ends without an error. The first frame's count is right but for padding.
+    if form == "MP3" and len(samples) < promised - LEAST_MISSED_S * rate:
+        raise Unreadable("truncated", f"its header promises {promised:,} samples; {len(samples):,} are there")
+    return samples, rate
 
 
 def _read(file: Any) -> np.ndarray:

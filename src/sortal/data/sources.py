@@ -29,7 +29,7 @@ from sortal.errors import InputError
 
 __all__ = ["detected_kind", "files_source", "open_source"]
 
-_ACCEPTED = "a folder, a .zip, or a .csv or .parquet list of paths"
+_ACCEPTED = "a folder, a .zip, a file of many items, or a .csv or .parquet list of paths"
 _TABLES = (".csv", ".parquet")
 _HEADS: dict[Kind, HeadCheck] = {
     "image": refuse_other_than_image,

@@ -76,7 +76,7 @@ def checked_text(text: str) -> str:
         raise Unreadable("not a text", f"character {at + 1:,} is NUL, which no text has")
     if len(text) > LONGEST:
         raise Unreadable(
-            "too long", f"{len(text):,} characters; at most {LONGEST:,} are one item: cut it (by=line)"
+            "too long", f"{len(text):,} characters; at most {LONGEST:,} are one item: cut it into lines"
         )
     if not text.strip():
         raise Unreadable("empty", "nothing but white space")
@@ -96,7 +96,7 @@ def decode_text_file(data: bytes) -> str:
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None) or _unmarked(data)
     try:
         return data.decode(encoding), encoding
     except UnicodeDecodeError as e:
@@ -116,6 +116,16 @@ def _decoded(data: bytes) -> tuple[str, str]:
     raise Unreadable(
         "encoding", f"byte {where.start + 1:,} is no UTF-8, and no other encoding fits: save it as UTF-8"
     )
+
+
+def _unmarked(data: bytes) -> str:
+    """UTF-16 where every other byte is NUL, as in European text without its mark; else UTF-8."""
+    halves = data[:4096:2], data[1:4096:2]
+    if len(data) > 3 and len(data) % 2 == 0:
+        for high, low, name in ((0, 1, "utf-16-be"), (1, 0, "utf-16-le")):
+            if halves[high].count(0) > 0.9 * len(halves[high]) and not halves[low].count(0):
+                return name
+    return "utf-8"
 
 
 def text_pieces(path: str, data: bytes, column: str | None) -> tuple[Iterator[Piece], str]:
@@ -185,8 +195,9 @@ def _chosen(record: Any, column: str | None, where: str) -> tuple["str | Unreada
         ), None
     key = column or next((name for name in TEXT_COLUMNS if name in record), None)
     if key is None or not isinstance(record.get(key), str):
-        keys = shown(", ".join(map(str, record))) or "none"
-        return Unreadable("no column", f"{where}: no text under {key or 'text'!r}; its keys: {keys}"), None
+        keys = ", ".join(f"{name} ({type(value).__name__})" for name, value in record.items()) or "none"
+        said = f"{where}: no text under {key or 'text'!r}; its keys: {shown(keys)}"
+        return Unreadable("no column", said), None
     name = record.get("name")
     return checked_piece(record[key]), name if isinstance(name, str) and key != "name" else None
 
