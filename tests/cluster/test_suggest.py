@@ -106,6 +106,21 @@ def test_rings_of_few_points_are_two(methods):
         assert adjusted_rand_score(truth, labels) == 1
 
 
+@pytest.mark.parametrize("seed", [903, 907, 909])
+def test_rings_too_thin_for_samples_are_cut_off(seed):
+    x, truth = make_circles(200, factor=0.5, noise=0.05, random_state=seed)
+    found = suggest(x, methods=("kmeans", "kernel", "dbscan"), max_clusters=6)
+    assert (found.groups, found.method, found.k) == (True, "kernel", 2)
+    labels = group_by(found.method, x, found.k, 0, found.params).labels
+    assert adjusted_rand_score(truth, labels) == 1
+
+
+@pytest.mark.parametrize("kind", ["square", "disc", "Gaussian", "long Gaussian"])
+@pytest.mark.parametrize("seed", [21, 22])
+def test_a_kernel_cuts_off_nothing_where_there_are_no_groups(kind, seed):
+    assert not suggest(without_groups(kind, seed), methods=("kernel",), max_clusters=6, seed=seed).groups
+
+
 @pytest.mark.slow
 def test_all_methods_are_weighed_on_a_sample_of_digits():
     found = suggest(load_digits().data)

@@ -39,6 +39,9 @@ AS_MODULAR = 0.03  # splitting groups further costs the graph little: the least 
 DENSITY = 0.3  # `_worth` from which gaps lie between groups: six of 200 uniform rows had .27
 LINE_DENSITY, LINE = 0.6, 1.2  # that of rows along a line, up to this dimension; two moons have 1.5
 STABLE = 0.8
+# Parts that a kernel cuts off, where samples are too thin to show them again (`_cut_off`).
+CUT_OFF, BETWEEN, NO_CHIP = 0.997, 0.1, 0.1  # eigenvalue, density validity, share of the smallest part
+ENOUGH = 150  # rows; without groups 12 of 480 draws of 40 to 100 passed, of 150 to 300 none of 1,920
 SEPARATE = 0.99  # eigenvalue from which nothing lies between parts
 SMALLEST = 0.03  # share of the items; of fewer, chance makes dense spots
 MOST_LEFT_OUT = 0.2
@@ -60,11 +63,11 @@ def suggest(
     methods: names as `group_by` takes them (None: all of `METHODS`). Everything runs on `n_sample` rows.
     k is weighed from 1 to `max_clusters` by k-means; eps along the k-distance curve; gamma by the gaps of
     eigenvalues (`separations`), which also say a k. Groups are there where a method finds gaps between them
-    (`density_validity` times stability of .3, none tiny), where held-out rows are rarer between neighbouring
-    groups of k-means than inside (`valley`), or where the graph of shared neighbours is more modular than
-    that of data without groups (`modularity_excess`). It stays a guess: look at the table. `callback` is
-    told in words what is looked at next. Deterministic for a seed. Takes seconds. `InputError` for fewer
-    than 20 rows.
+    (`density_validity` times stability of .3, none tiny), where a kernel cuts off parts with sparse space
+    between them, where held-out rows are rarer between neighbouring groups of k-means than inside (`valley`),
+    or where the graph of shared neighbours is more modular than that of data without groups
+    (`modularity_excess`). It stays a guess: look at the table. `callback` is told in words what is looked at
+    next. Deterministic for a seed. Takes seconds. `InputError` for fewer than 20 rows.
     """
     x = checked_rows("X", X)
     refuse_overflow("X", refuse_nonfinite("X", x))
@@ -84,19 +87,19 @@ def suggest(
     part = np.ascontiguousarray(x[sample])
     weighed = tuple(METHODS) if methods is None else tuple(methods)
     most = min(max_clusters, len(part) // 5)
-    limits = _Limits(most, _least_density(part))
+    gammas = along_gamma(part, most) if "kernel" in weighed else ()
+    limits = _limits(part, most, gammas)
     tell(f"weighing 1 to {most} groups")
     numbers = by_number(part, most, seed)
     k = _best_number(numbers)
     distances = k_distances(part, MIN_SAMPLES, seed=seed)
     eps = along_eps(part, distances, seed) if "dbscan" in weighed else ()
-    gammas = along_gamma(part, most) if "kernel" in weighed else ()
     evidence = []
     for method in weighed:
         tell(f"trying {method}")
         asked = _asked(method, k, limits, distances, eps, gammas)
         evidence.append(_best([by_method(part, method, *one, seed) for one in asked], limits))
-    groups, chosen, reason = _choose(tuple(evidence), numbers, k, limits)
+    groups, chosen, reason = _choose(tuple(evidence), numbers, limits)
     params = dict(chosen.params)
     if "min_samples" in params:  # the same density in all items
         params["min_samples"] = max(2, ceil(params["min_samples"] * len(x) / len(part)))
@@ -160,6 +163,14 @@ class _Limits:
 
     groups: int  # at most
     density: float  # at least: `_worth`
+    cut: frozenset[int]  # numbers of parts that a kernel cuts off (`_cut_off`)
+
+
+def _limits(x: np.ndarray, most: int, gammas: tuple[GammaEvidence, ...]) -> _Limits:
+    """Few rows, and rows along a line, are cut by chance."""
+    density = _least_density(x)
+    cut = {one.k for one in gammas if one.separate >= CUT_OFF}
+    return _Limits(most, density, frozenset(cut if len(x) >= ENOUGH and density < LINE_DENSITY else ()))
 
 
 def _least_density(x: np.ndarray) -> float:
@@ -185,6 +196,18 @@ def _with_gaps(one: MethodEvidence, limits: "_Limits") -> bool:
     )  # fmt: skip
 
 
+def _cut_off(one: MethodEvidence, limits: "_Limits") -> bool:
+    """Whether a kernel cuts the rows into parts with nothing between them, and sparse space does lie there.
+
+    For groups so thin that samples of them fall apart: two rings of 100, one half as wide, have density
+    validity .05 to .26 and stability .3 to 1.
+    """
+    return (
+        one.method == "kernel" and one.k in limits.cut
+        and (one.density or 0.0) >= BETWEEN and one.smallest >= NO_CHIP
+    )  # fmt: skip
+
+
 def _worth(one: MethodEvidence) -> float:
     """The density validity, as far as other samples show the same groups.
 
@@ -206,7 +229,7 @@ def _best_density(rows: Sequence[MethodEvidence], limits: "_Limits") -> MethodEv
 
 def _best(rows: Sequence[MethodEvidence], limits: "_Limits") -> MethodEvidence:
     """Of the runs of one method."""
-    return max(rows, key=lambda one: (_with_gaps(one, limits), _worth(one)))
+    return max(rows, key=lambda one: (_with_gaps(one, limits), _cut_off(one, limits), _worth(one)))
 
 
 def _plainness(one: MethodEvidence) -> int:
@@ -220,7 +243,7 @@ def _firm(rows: Sequence[MethodEvidence]) -> MethodEvidence:
 
 
 def _choose(
-    rows: tuple[MethodEvidence, ...], numbers: tuple[NumberEvidence, ...], k: int, limits: "_Limits"
+    rows: tuple[MethodEvidence, ...], numbers: tuple[NumberEvidence, ...], limits: "_Limits"
 ) -> tuple[bool, MethodEvidence, str]:
     ran = sorted((one for one in rows if one.refused is None), key=_plainness)
     if not ran:
@@ -233,6 +256,12 @@ def _choose(
             f"{taken.n_groups} groups with sparse space between them (density validity {taken.density:.2f}, "
             f"stability {taken.stability:.2f})"
         )  # fmt: skip
+    for taken in ran:
+        if _cut_off(taken, limits):
+            return True, taken, (
+                f"{taken.n_groups} groups that a kernel cuts off, too thin for samples to show them again "
+                f"(density validity {taken.density:.2f}, stability {taken.stability or 0:.2f})"
+            )  # fmt: skip
     deepest, excess = _deepest(numbers), _most_modular(numbers)
     by_number = [one for one in ran if isinstance(one.k, int)]
     if by_number and deepest >= VALLEY:
