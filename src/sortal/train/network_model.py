@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from sortal.errors import DataError, InputError
 from sortal.nets import BUILDERS, Network
+from sortal.nets.checkpoint import WRITTEN_BY
 from sortal.train.checkpoint import tensor_bytes
 from sortal.train.model import Model
 
@@ -20,7 +21,7 @@ DTYPES = {"F32": torch.float32, "I64": torch.int64}  # weights and statistics; b
 
 
 def network_bytes(net: Network) -> bytes:
-    return tensor_bytes(net.state_dict())
+    return tensor_bytes(net.state_dict(), {WRITTEN_BY: type(net).__name__})
 
 
 def load_network(model: Model) -> Network:
