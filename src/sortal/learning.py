@@ -28,7 +28,7 @@ from sortal.train.device import Device, choose_device
 from sortal.train.head import judged_head
 from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.loop import Trained
-from sortal.train.model import check_target
+from sortal.train.model_folder import check_target
 from sortal.train.network_model import NETWORK_FILE, network_bytes
 from sortal.train.pretrained import loaded, normalize_of, outline
 from sortal.train.split import held_out_mask

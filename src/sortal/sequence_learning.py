@@ -32,7 +32,7 @@ from sortal.train.device import choose_device
 from sortal.train.head import judged_head, train_head
 from sortal.train.labels import balancing_weights, check_labels
 from sortal.train.loop import train
-from sortal.train.model import check_target
+from sortal.train.model_folder import check_target
 from sortal.train.plan import Plan
 from sortal.train.sequence.prepared import counted_unknown
 from sortal.train.sequence.recipes import ADAM

@@ -399,6 +399,20 @@ def test_a_number_of_a_device_that_is_not_there_is_refused(monkeypatch):
         choose_device("cuda:7")
 
 
+@pytest.mark.parametrize(
+    ("capability", "half", "numbers"),
+    [((9, 0), torch.bfloat16, "bfloat16 products, channels_last"), ((7, 5), None, "float32: no bfloat16")],
+)
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, capability, half, numbers):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    found = choose_device()
+    assert (found.device.type, found.half, found.channels_last) == ("cuda", half, half is not None)
+    assert str(found).startswith(f"cuda (found: A100; {numbers}")
+
+
 def test_the_device_and_its_reason_are_said():
     assert run(replace(PLAN, epochs=1))[1].device.startswith(
         "cpu (asked for; float32, channels_last, 1 thread)"

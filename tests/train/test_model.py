@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 
 from sortal.errors import DataError, InputError
-from sortal.train import load_model, manifest, model, save_model, train_head
+from sortal.train import load_model, manifest, model_folder, save_model, train_head
 from sortal.train.card import plain, write_card
 
 ENCODER = {"name": "hog", "digest": "0" * 64, "dim": 12}
@@ -130,7 +130,7 @@ def test_manifest_lines_that_break_the_form_are_refused(folder, line):
         ({"kind": "net"}, "does not describe"),
         ({"kind": "task"}, "Update Sortal"),
         ({"builder": {"name": "os.system", "arguments": {}}}, "os.system"),
-        ({"builder": {"name": ["linear"], "arguments": {}}}, "does not describe"),
+        ({"builder": {"name": ["linear"], "arguments": {}}}, "Update Sortal"),
         ({"builder": {"name": "linear", "arguments": {"dim": 10**12}}}, "does not describe"),
         ({"labels": ["a", "b"]}, "same labels"),
         ({"report": {}}, "does not describe"),
@@ -217,7 +217,7 @@ def test_any_name_that_a_folder_can_have(tmp_path, name):
 
 def test_a_second_trainer_waits(folder):
     second = threading.Thread(target=save, args=(folder, head_of(("x", "y"))[0]))
-    with model._workplace(folder):
+    with model_folder._workplace(folder):
         second.start()
         second.join(0.3)  # a save takes a tenth of that
         assert second.is_alive()
@@ -276,9 +276,9 @@ def test_killed_at_any_rename_leaves_old_or_new(folder, monkeypatch, step):
         return call
 
     with monkeypatch.context() as m:
-        m.setattr(model.Path, "rename", dying(model.Path.rename))
-        m.setattr(model, "_fsync", dying(model._fsync))
-        m.setattr(model.shutil, "rmtree", dying(shutil.rmtree))
+        m.setattr(model_folder.Path, "rename", dying(model_folder.Path.rename))
+        m.setattr(model_folder, "_fsync", dying(model_folder._fsync))
+        m.setattr(model_folder.shutil, "rmtree", dying(shutil.rmtree))
         with contextlib.suppress(Killed):
             save(folder, head_of(("x", "y"))[0])
     labels = load_model(folder).head.labels
@@ -301,11 +301,11 @@ def test_files_that_no_model_has_are_refused_before_they_cost_memory_or_time(fol
 
 
 def test_no_model_is_written_that_could_not_be_read(tmp_path, monkeypatch):
-    monkeypatch.setitem(model.LIMITS, "labels.json", 10)
+    monkeypatch.setitem(model_folder.LIMITS, "labels.json", 10)
     with pytest.raises(InputError, match=r"labels\.json has at most 10 bytes"):
         save(tmp_path / "m", head_of()[0])
     monkeypatch.undo()
-    monkeypatch.setattr(model, "MAX_BYTES", 1000)
+    monkeypatch.setattr(model_folder, "MAX_BYTES", 1000)
     with pytest.raises(InputError, match="at most 1000 bytes"):
         save(tmp_path / "m", head_of()[0])
     assert os.listdir(tmp_path) == ["some.bin"]

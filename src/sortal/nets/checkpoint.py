@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from sortal.errors import DataError, InputError
@@ -55,6 +54,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, most_bytes: int | None = No
 
 def written_by(path: Path) -> str | None:
     """The class of the network that `path` is of, where the file says so."""
+    from safetensors import safe_open
+
     with path.open("rb") as file:
         if file.read(9)[8:] != b"{":
             return None

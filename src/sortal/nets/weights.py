@@ -68,25 +68,18 @@ def load(
     _check_writer(net, path)
     if any(key.startswith("pre_logits.") for key in found):
         found = {_as_torchvision(key): value for key, value in found.items()}
-    dropped = [key for key in found if AUXILIARY.match(key) and key not in own]
-    if dropped:
-        progress.say(f"{path.name}: its auxiliary heads are left out; this network has none.")
-    head = _head_of_other_size(net, found, own)
-    if head and not replace_head:
-        raise DataError(
-            f"{path}: its head knows {len(found[head[0]])} classes, this network's {len(own[head[0]])}. "
-            "To take all but the head: replace_head=True."
-        )
-    if head:
-        progress.say(f"{path.name}: its head for {len(found[head[0]])} classes is left out.")
-    found = {key: value for key, value in found.items() if key not in (*dropped, *head)}
-    wanted = {key: value for key, value in own.items() if key not in head}
+    left_out = (
+        *_extra_heads(found, own, path, progress),
+        *_other_head(net, found, path, replace_head, progress),
+    )
+    found = {key: value for key, value in found.items() if key not in left_out}
+    wanted = {key: value for key, value in own.items() if key not in left_out}
     _check_names(found, wanted, path)
     _check_values(found, wanted, path)
     with torch.no_grad():
         for key, value in found.items():
             wanted[key].copy_(value.reshape(wanted[key].shape))
-    return Loaded(path, name, (*dropped, *head), bool(head))
+    return Loaded(path, name, left_out, any(key in own for key in left_out))
 
 
 def _is_path(source: str | os.PathLike[str]) -> bool:
@@ -122,16 +115,36 @@ def _as_torchvision(key: str) -> str:
     return key
 
 
-def _head_of_other_size(
-    net: nn.Module, found: Mapping[str, Tensor], own: Mapping[str, Tensor]
+def _extra_heads(
+    found: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path, progress: Progress
+) -> list[str]:
+    """The names in auxiliary heads that the net does not have."""
+    extra = [key for key in found if AUXILIARY.match(key) and key not in own]
+    if extra:
+        progress.say(f"{path.name}: its auxiliary heads are left out; this network has none.")
+    return extra
+
+
+def _other_head(
+    net: nn.Module, found: Mapping[str, Tensor], path: Path, replace: bool, progress: Progress
 ) -> tuple[str, ...]:
     """The names in the heads, where the file's differ from the net's in the number of classes alone."""
+    own = net.state_dict()
     heads = tuple(f"{name}." for name in net.heads()) if isinstance(net, Network) else ()
     keys = tuple(key for key in own if key.startswith(heads) and key in found)
     if not keys or any(not found[key].ndim for key in keys):
         return ()
     sized = all(found[key].shape[1:].numel() == own[key].shape[1:].numel() for key in keys)
-    return keys if sized and any(len(found[key]) != len(own[key]) for key in keys) else ()
+    if not sized or all(len(found[key]) == len(own[key]) for key in keys):
+        return ()
+    theirs, ours = len(found[keys[0]]), len(own[keys[0]])
+    if not replace:
+        raise DataError(
+            f"{path}: its head knows {theirs} classes, this network's {ours}. "
+            "To take all but the head: replace_head=True."
+        )
+    progress.say(f"{path.name}: its head for {theirs} classes is left out.")
+    return keys
 
 
 def _check_names(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:

@@ -32,7 +32,14 @@ from sortal.store import sync_folder
 from sortal.train.manifest import MANIFEST, manifest_text, read_verified
 from sortal.whole import sha256_of
 
-__all__ = ["Checkpoint", "load_optimizer", "newest_checkpoint", "optimizer_tensors", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "load_optimizer",
+    "newest_checkpoint",
+    "optimizer_tensors",
+    "save_checkpoint",
+    "tensor_bytes",
+]
 
 PARTS = ("net", "optimizer", "average", "best", "chance", "task")
 MOST_BYTES = 1 << 34  # of one part
@@ -60,7 +67,7 @@ def save_checkpoint(folder: Path, step: int, parts: Mapping[str, Tensors], state
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         for name in PARTS:
-            _write(fresh / f"{name}.safetensors", safetensors.torch.save(_plain(parts[name])))
+            _write(fresh / f"{name}.safetensors", tensor_bytes(parts[name]))
         _write(fresh / "state.json", json.dumps(state).encode("ascii"))
         digests = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
         _write(fresh / MANIFEST, manifest_text(digests).encode("ascii"))
@@ -77,6 +84,12 @@ def save_checkpoint(folder: Path, step: int, parts: Mapping[str, Tensors], state
             f"{folder}: the checkpoint of step {step} cannot be written: {e.strerror}; free space and run "
             "again to go on from the one before."
         ) from e
+
+
+def tensor_bytes(tensors: Tensors, notes: dict[str, str] | None = None) -> bytes:
+    """As safetensors, which keeps no strides and refuses two names of one memory."""
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return safetensors.torch.save(plain, notes)
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -123,11 +136,6 @@ def _finished(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
-
-
-def _plain(tensors: Tensors) -> dict[str, Tensor]:
-    """safetensors keeps no strides and refuses two names of one memory."""
-    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
 def _write(path: Path, data: bytes) -> None:

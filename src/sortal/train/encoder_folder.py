@@ -19,7 +19,8 @@ from typing import Any
 
 from sortal.errors import DataError, InputError
 from sortal.train.manifest import MANIFEST, read_verified
-from sortal.train.model import FORMAT, Model, kind_of, load_model, write_folder
+from sortal.train.model import FORMAT, Model, load_model
+from sortal.train.model_folder import kind_of, write_folder
 
 __all__ = ["EncoderFolder", "load_encoder", "load_folder", "save_encoder"]
 

@@ -12,14 +12,10 @@ is one of sortal.nets, and encoder.onnx is its body, so that predicting needs no
 has no head and knows no names: encoder_folder.py.
 """
 
-import hashlib
 import json
 import math
 import os
-import shutil
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,29 +26,19 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from sortal.errors import DataError, InputError, StoreError
+from sortal.errors import DataError, InputError
 from sortal.store import checked_name
 from sortal.train.beside import Beside
-from sortal.train.builders import BUILDERS, linear_arguments, linear_tensors
 from sortal.train.card import write_card
 from sortal.train.head import Head
-from sortal.train.manifest import (
-    MANIFEST,
-    MAX_BYTES,
-    PLAIN_NAME,
-    manifest_text,
-    read_manifest,
-    read_verified,
-)
+from sortal.train.linear_head import linear_arguments, linear_head, linear_shapes, linear_tensors
+from sortal.train.manifest import MANIFEST, read_verified
+from sortal.train.model_folder import LIMITS, kind_of, standing, write_folder
 from sortal.train.report import HeadReport
-from sortal.whole import sha256_of
 
-__all__ = ["FORMAT", "Model", "check_target", "kind_of", "load_model", "save_model", "write_folder"]
+__all__ = ["FORMAT", "Model", "load_model", "save_model"]
 
 FORMAT = 1
-KINDS = ("head", "net", "task", "encoder")
-# Bytes. Read as JSON, a stranger's 8 MiB can become 25 times as many; 10,000 names take 3 MiB.
-LIMITS = {"config.json": 1 << 23, "labels.json": 1 << 23, "weights.safetensors": 1 << 30}
 
 
 @dataclass(frozen=True)
@@ -112,25 +98,6 @@ def save_model(
     return folder
 
 
-def write_folder(folder: Path, files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
-    """Put `files` and copies of `extra` with their manifest at `folder`, whole; an older model there goes."""
-    for name in extra:
-        if not PLAIN_NAME.fullmatch(name) or name in files or name == MANIFEST:
-            raise InputError(
-                f"extra_files must have plain names of their own; got {name!r}. Choose another name."
-            )
-    try:
-        _check_size(files, extra)
-        with _workplace(folder) as work:
-            check_target(folder)
-            _write(work / "new", files, extra)
-            _publish(work, folder)
-    except OSError as e:
-        raise StoreError(
-            f"{folder}: the model cannot be written: {e.strerror or e}; nothing was replaced."
-        ) from e
-
-
 def load_model(folder: str | os.PathLike[str]) -> Model:
     """The model in `folder`, after every byte, shape and number has been checked; needs no pile.
 
@@ -138,11 +105,11 @@ def load_model(folder: str | os.PathLike[str]) -> Model:
     """
     folder = Path(os.path.abspath(folder))
     while True:
-        seen = _standing(folder)
+        seen = standing(folder)
         try:
             return _load(folder, seen[0])
         except (InputError, DataError):
-            if _standing(folder) == seen:  # else a new model took its place while it was read
+            if standing(folder) == seen:  # else a new model took its place while it was read
                 raise
 
 
@@ -162,9 +129,9 @@ def _load(folder: Path, source: Path) -> Model:
     config = _parse_json(folder, "config.json", contents["config.json"])
     try:
         labels = _check_config(folder, config, _parse_json(folder, "labels.json", contents["labels.json"]))
-        builder, arguments = BUILDERS[_head(config)["name"]], _head(config)["arguments"]
-        tensors = _tensors(folder, contents["weights.safetensors"], builder.shapes(arguments))
-        head = builder.build(arguments, tensors, labels, HeadReport.from_json(config["report"]))
+        arguments = _head(config)["arguments"]
+        tensors = _tensors(folder, contents["weights.safetensors"], linear_shapes(arguments))
+        head = linear_head(arguments, tensors, labels, HeadReport.from_json(config["report"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as e:
         what = f"{type(e).__name__} {e}".replace("\n", " ")[:200]
         raise DataError(f"{folder}: config.json does not describe a model: {what}; train again.") from e
@@ -211,11 +178,10 @@ def _check_config(folder: Path, config: Any, labels: Any) -> tuple[str, ...]:
     if found != FORMAT or type(found) is not int:
         raise DataError(f"{folder}: config.json names format {found!r}; Sortal reads {FORMAT}. Train again.")
     kind, name = config["kind"], _head(config)["name"]
-    known = ", ".join(f"{builder.kind} by {key}" for key, builder in BUILDERS.items())
-    if kind not in ("head", "net") or name not in BUILDERS or BUILDERS[name].kind != "head":
+    if kind not in ("head", "net") or name != "linear":
         raise DataError(
             f"{folder}: config.json asks for {str(kind)[:40]!r} built by {str(name)[:40]!r}; "
-            f"this Sortal builds {known}. Update Sortal."
+            "this Sortal builds a head or net by linear. Update Sortal."
         )
     if labels != config["labels"]:
         raise DataError(f"{folder}: labels.json and config.json must hold the same labels; train again.")
@@ -263,146 +229,3 @@ def _parse_json(folder: Path, name: str, data: bytes) -> Any:
         raise DataError(
             f"{folder}: {name} is not JSON that Sortal writes: {str(e)[:200]}; train again."
         ) from e
-
-
-def _check_size(files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
-    for name, limit in LIMITS.items():
-        if len(files.get(name, b"")) > limit:
-            raise InputError(
-                f"a model's {name} has at most {limit} bytes; this one would have {len(files[name])}. "
-                "Train with fewer names or narrower vectors."
-            )
-    n_bytes = sum(map(len, files.values())) + sum(path.stat().st_size for path in extra.values())
-    if n_bytes > MAX_BYTES:
-        raise InputError(
-            f"a model has at most {MAX_BYTES} bytes; this one would have {n_bytes}. Take a smaller encoder."
-        )
-
-
-def check_target(folder: Path) -> None:
-    """`InputError` unless whatever is at `folder` may go: nothing, an empty folder, a model and no more."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir() or (any(folder.iterdir()) and not _is_model(folder)):
-        raise InputError(
-            f"a model is written to a new folder or over an older model; {folder} is something else. "
-            "Choose another path."
-        )
-    own = {MANIFEST, *read_manifest(folder)} if any(folder.iterdir()) else set()
-    for path in sorted(folder.iterdir()):
-        if path.name not in own or not stat.S_ISREG(path.lstat().st_mode):
-            raise InputError(
-                f"a new model replaces the whole folder; {folder} also holds {path.name!r}, which is not the "
-                "older model's. Move it out or choose another path."
-            )
-
-
-def _is_model(folder: Path) -> bool:
-    """Sortal's own, perhaps with files missing or changed: a readable manifest and a config of ours."""
-    try:
-        read_manifest(folder)
-    except (OSError, DataError):
-        return False
-    return kind_of(folder) in KINDS
-
-
-def kind_of(folder: Path) -> str | None:
-    """What the folder's config says it holds, nothing checked; None where it is no config of ours."""
-    try:
-        with (folder / "config.json").open("rb") as file:
-            config = json.loads(file.read(LIMITS["config.json"]))
-        return str(config["kind"]) if "format" in config else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _standing(folder: Path) -> tuple[Path, tuple[int, int] | None]:
-    """Where the model is now, and which one: between the two renames of `_publish` it is the parked one."""
-    parked = _work(folder) / "previous"
-    source = folder if os.path.exists(folder) or not os.path.isdir(parked) else parked
-    try:
-        status = source.stat()
-    except OSError:
-        return source, None
-    return source, (status.st_ino, status.st_mtime_ns)  # the number of a removed folder is soon given again
-
-
-@contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """A hidden folder beside `folder`, for one trainer at a time: a second one waits here.
-
-    The lock is the kernel's, freed when its owner dies. What a killed trainer left is put back or removed
-    before and after; only `lock`, `new` and `previous` are ever removed.
-    """
-    import fcntl
-
-    work = _work(folder)
-    while True:
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        except FileNotFoundError:  # whoever had it has just taken the folder away
-            continue
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            break
-        os.close(descriptor)  # it was removed while we waited: others would not meet us there
-    try:
-        _restore(work, folder)
-        yield work
-    finally:
-        try:
-            _restore(work, folder)
-            (work / "lock").unlink()
-            with suppress(OSError):  # the next trainer is in there already
-                work.rmdir()
-        finally:
-            os.close(descriptor)
-
-
-def _restore(work: Path, folder: Path) -> None:
-    """Undo or finish a save that did not come to its end."""
-    if not os.path.lexists(folder) and (work / "previous").is_dir():
-        (work / "previous").rename(folder)
-    for name in ("new", "previous"):
-        shutil.rmtree(work / name, ignore_errors=True)
-
-
-def _write(fresh: Path, files: dict[str, bytes], extra: Mapping[str, Path]) -> None:
-    """Everything in one new folder, on the disk."""
-    fresh.mkdir()
-    for name, data in files.items():
-        (fresh / name).write_bytes(data)
-    for name, source in extra.items():
-        shutil.copyfile(source, fresh / name)
-    digests = {name: sha256_of(fresh / name) for name in (*files, *extra)}
-    (fresh / MANIFEST).write_text(manifest_text(digests), encoding="ascii", newline="\n")
-    for name in (*digests, MANIFEST, "."):
-        _fsync(fresh / name)
-
-
-def _publish(work: Path, folder: Path) -> None:
-    """Put the new model in the place of `folder`.
-
-    No system renames over a folder with files in it. Between the two renames the old model is the parked
-    one, which `load_model` opens where there is no folder.
-    """
-    if folder.exists():
-        folder.rename(work / "previous")
-    (work / "new").rename(folder)
-    _fsync(folder.parent)
-
-
-def _work(folder: Path) -> Path:
-    name = f".{folder.name}.saving"
-    if len(os.fsencode(name)) > 255:  # file systems take no longer one
-        name = f".{hashlib.sha256(os.fsencode(folder.name)).hexdigest()}.saving"
-    return folder.with_name(name)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

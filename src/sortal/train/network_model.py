@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
 from sortal.errors import DataError, InputError
 from sortal.nets import BUILDERS, Network
+from sortal.nets.checkpoint import WRITTEN_BY
+from sortal.train.checkpoint import tensor_bytes
 from sortal.train.model import Model
 
 __all__ = ["NETWORK_FILE", "load_network", "network_bytes"]
@@ -20,8 +21,7 @@ DTYPES = {"F32": torch.float32, "I64": torch.int64}  # weights and statistics; b
 
 
 def network_bytes(net: Network) -> bytes:
-    plain = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    return safetensors.torch.save(plain)
+    return tensor_bytes(net.state_dict(), {WRITTEN_BY: type(net).__name__})
 
 
 def load_network(model: Model) -> Network:

@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor, nn
 
 from sortal.errors import DataError, InputError, StoreError
 from sortal.nets.checkpoint import WRITTEN_BY
+from sortal.train.checkpoint import tensor_bytes
 from sortal.train.curve import Epoch, curve_csv, curve_page
 from sortal.whole import write_whole
 
@@ -70,8 +70,7 @@ class RunFolder:
         self._write("curve.html", curve_page(f"Training {self.path.name}", self._facts, curve))
 
     def write_weights(self, weights: Mapping[str, Tensor]) -> None:
-        plain = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-        content = safetensors.torch.save(plain, {WRITTEN_BY: self._network})
+        content = tensor_bytes(weights, {WRITTEN_BY: self._network})
         write_whole(self.path / "weights.safetensors", content)
 
     def _settings(self) -> dict[str, Any] | None:

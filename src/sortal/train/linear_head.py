@@ -1,7 +1,6 @@
-"""The fixed registry of what a model folder can hold. A name in a file picks from it, no more."""
+"""The linear head of a model folder: its arguments in config.json, its tensors beside it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,22 +10,10 @@ from sortal.train.head import Head
 from sortal.train.novelty import MAX_AXES, MAX_BANK, Novelty
 from sortal.train.report import HeadReport
 
-__all__ = ["BUILDERS", "Builder", "linear_arguments", "linear_tensors"]
+__all__ = ["linear_arguments", "linear_head", "linear_shapes", "linear_tensors"]
 
 Arguments = Mapping[str, Any]
 Tensors = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Builder:
-    """`shapes` says which float32 tensors the arguments ask for, `build` puts them together.
-
-    Both raise KeyError, TypeError or ValueError for arguments that they cannot use.
-    """
-
-    kind: str
-    shapes: Callable[[Arguments], dict[str, tuple[int, ...]]]
-    build: Callable[[Arguments, Tensors, tuple[str, ...], HeadReport], Head]
 
 
 def linear_arguments(head: Head) -> dict[str, Any]:
@@ -54,14 +41,16 @@ def linear_tensors(head: Head) -> Tensors:
     return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
 
 
-def _linear_shapes(arguments: Arguments) -> dict[str, tuple[int, ...]]:
+def linear_shapes(arguments: Arguments) -> dict[str, tuple[int, ...]]:
+    """The float32 tensors that `arguments` ask for; raises KeyError, TypeError or ValueError."""
     d, c = _count(arguments, "dim"), _count(arguments, "n_answers")
     # A larger rule would cost every prediction more than any that was trained here.
     q, m = _count(arguments, "n_axes", MAX_AXES), _count(arguments, "n_bank", MAX_BANK)
     return {"weights": (c, d), "bias": (c,), "mean": (d,), "novelty.axes": (d, q), "novelty.bank": (m, q)}
 
 
-def _linear(arguments: Arguments, tensors: Tensors, labels: tuple[str, ...], report: HeadReport) -> Head:
+def linear_head(arguments: Arguments, tensors: Tensors, labels: tuple[str, ...], report: HeadReport) -> Head:
+    """The head that they make; raises as `linear_shapes`."""
     if _count(arguments, "n_answers") - len(labels) not in (0, 1):
         raise ValueError("n_answers must be the number of labels, or one more")
     near, far = _number(arguments, "near", 0.0, 1e30), _number(arguments, "far", 0.0, 1e30)
@@ -83,7 +72,3 @@ def _number(arguments: Arguments, key: str, above: float, below: float) -> float
     if type(value) not in (int, float) or not above < value < below:
         raise ValueError(f"{key} must be a number above {above:g} and below {below:g}")
     return float(value)
-
-
-# Later parts add their networks here.
-BUILDERS: Mapping[str, Builder] = {"linear": Builder("head", _linear_shapes, _linear)}
