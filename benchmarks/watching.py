@@ -1,10 +1,10 @@
 """What the microscope costs in the loop, sampling every 50 steps.
 
-One training on one thread, sampled at every sixth step. Three steps in a row hold all that a sample does (hooks
-in, the pass that is watched, reading, the step that the optimiser made); the next three hold nothing of it. What
-the first three take longer than the three behind and the three before them is the sample's cost, in CPU time:
-neighbours share what else the machine does, and the median of many does not mind the rest. It is set against 50
-plain steps. Watched and unwatched weights must be equal, bit for bit.
+One training on one thread, sampled at every sixth step. Three steps in a row hold all that a sample does
+(hooks in, the pass that is watched, reading, the step that the optimiser made); the next three hold nothing
+of it. What the first three take longer than those behind and before them is the sample's cost, in CPU time:
+neighbours share what else the machine does, and the median of many does not mind the rest. It is set against
+50 plain steps. Watched and unwatched weights must be equal, bit for bit.
 
     python benchmarks/watching.py [--samples 60]
 """
@@ -72,7 +72,9 @@ def run(name: str, n_steps: int, watched: bool) -> tuple[np.ndarray, nn.Module]:
         at.append(time.process_time())
 
     with Microscope(OFTEN) as seen:
-        watchers = [clock, seen] if watched else [clock]  # the clock first: a step holds what was hooked before
+        watchers = (
+            [clock, seen] if watched else [clock]
+        )  # the clock first: a step holds what was hooked before
         train(net, task, batches, Plan(epochs=1, peak_lr=0.01), device="cpu", watchers=watchers)
     return np.diff(at), net
 
