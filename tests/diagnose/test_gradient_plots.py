@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sortal.diagnose.chart import Chart, Points, ValueMap, drawing, map_drawing,
 from sortal.diagnose.time.lags import Reach, lags_of
 
 torch.manual_seed(0)
-GRU = nn.GRU(2, 6)
+GRU, RNN, WIDE = nn.GRU(2, 6), nn.RNN(1, 8), nn.LSTM(2, 3, 3, bidirectional=True)
 X = torch.randn(9, 3, 2)
 LAGS = lags_of(GRU, lambda: GRU(X)[0][-1].square().sum())
 NET = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -33,6 +34,9 @@ DRAW = {
     "depth": lambda: plots.depth_profile({"net": PROFILE}),
     "influence": lambda: plots.influence_by_lag(LAGS),
     "spectra": lambda: plots.spectra(spectrum(GRU)),
+    "one spectrum": lambda: plots.spectra(spectrum(RNN)),
+    "many spectra": lambda: plots.spectra(spectrum(WIDE)),
+    "many gates": lambda: plots.gates_over_time(gates(WIDE, X)),
     "powers": lambda: plots.powers(spectrum(GRU)),
     "gates": lambda: plots.gates_over_time(gates(GRU, X)),
     "by lag": lambda: plots.gradient_by_lag(plots.by_epoch(SAMPLES, "rnn")),
@@ -55,8 +59,11 @@ def test_axes_are_labelled_with_units(name, monkeypatch):
     monkeypatch.setattr(plots, "_drawn", kept.append)
     DRAW[name]()
     (figure,) = kept
-    assert figure.axes[0].get_xlabel()
     assert figure.axes[0].get_ylabel()
+    if len(figure.axes) > 2:  # panels: the names stand at the edges
+        assert all(axes.get_xlabel() for axes in figure.axes[-2:])
+        return
+    assert figure.axes[0].get_xlabel()
     for axes in figure.axes[1:]:  # the colours' own
         assert axes.get_ylabel()
 
@@ -65,7 +72,30 @@ def test_every_matrix_of_many_is_drawn(monkeypatch):
     kept = []
     monkeypatch.setattr(plots, "_drawn", kept.append)
     plots.spectra(spectrum(nn.LSTM(1, 2, 2, bidirectional=True)))
-    assert len(kept[0].axes[0].get_legend().get_texts()) == 16
+    assert [text.get_text() for text in kept[0].legends[0].get_texts()] == list("ifgo")
+    drawn = [axes for axes in kept[0].axes if axes.lines]
+    assert [len(axes.lines) for axes in drawn] == [4 + 1] * 4  # and the circle
+    assert drawn[3].get_title() == "weight_hh_l1_reverse"
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_nothing_said_lies_outside_the_picture(name, monkeypatch):
+    """The spectrum of one matrix had its legend and an axis's name cut off."""
+    kept = []
+    monkeypatch.setattr(plots, "_drawn", kept.append)
+    DRAW[name]()
+    (figure,) = kept
+    figure.savefig(io.BytesIO(), format="png")
+    width, height = figure.canvas.get_width_height()
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    said = [one for legend in legends if legend for one in legend.get_texts()]
+    said += [label for axes in figure.axes for label in (axes.xaxis.label, axes.yaxis.label)]
+    for one in said:
+        box = one.get_window_extent()
+        assert box.x0 >= 0, one
+        assert box.y0 >= 0, one
+        assert box.x1 <= width, one
+        assert box.y1 <= height, one
 
 
 def test_curves_by_epoch_are_the_last_of_each():
@@ -95,9 +125,23 @@ def test_a_long_chart_stays_small_and_keeps_its_ends():
         assert end in made
 
 
+def test_lines_and_sets_are_told_apart_in_grey():
+    """Eight gates had five dashes and five colours, both from the start again; dots hid the dashes."""
+    lines = tuple((f"line {i}", tuple(np.linspace(1, 2, 30))) for i in range(8))
+    made = drawing(Chart("many", lines, tuple(map(str, range(30))), "across", "up")).inside
+    looks = re.findall(r'<polyline points="[^"]*" stroke="([^"]*)" stroke-dasharray="([^"]*)"', made)
+    assert len(looks) == 16  # with the key's
+    assert len(set(looks)) == 8
+    assert made.count('fill-opacity="0"') == 8 * 30
+    sets = tuple((f"W{i}", np.array([1j * i])) for i in range(6))
+    points = points_drawing(Points("c", sets)).inside
+    assert points.count("<polygon") == 10  # two of each, one in the key; the first set is of circles
+    assert points.count('class="told"') == 2
+
+
 def test_points_tell_their_modulus():
     made = points_drawing(Points("c", (("W<", np.array([3 + 4j, np.nan])),))).inside
-    assert made.count("<title>") == 1
+    assert made.count("<title>") == 2  # the key's too
     assert "W&lt;: 3+4i, modulus 5" in made
     assert "<circle" in points_drawing(Points("none", ())).inside
 

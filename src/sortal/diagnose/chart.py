@@ -14,6 +14,10 @@ __all__ = ["COLORS", "Chart", "Points", "ValueMap", "drawing", "map_drawing", "p
 # Okabe and Ito's colours, told apart by the colour-blind; dashes tell them apart in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000")
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3")
+# Shapes do so for points: none, which is a circle, or corners as steps from the middle.
+SHAPES = ((), ((-2.4, -2.4), (2.4, -2.4), (2.4, 2.4), (-2.4, 2.4)), ((0, -3.2), (3, 2.2), (-3, 2.2)),
+          ((0, -3.4), (3.4, 0), (0, 3.4), (-3.4, 0)), ((0, 3.2), (3, -2.2), (-3, -2.2)))  # fmt: skip
+FEW = 20  # points of a line that are drawn; more would hide its dashes
 # Five of cividis (Nuñez, Anderton and Renslow 2018, doi:10.1371/journal.pone.0199239), dark to light.
 CIVIDIS = np.array([(0, 34, 78), (65, 77, 107), (124, 123, 120), (188, 175, 111), (254, 232, 56)])
 LEFT, RIGHT, TOP, BOTTOM = 70, 500, 14, 190
@@ -78,8 +82,8 @@ def drawing(chart: Chart) -> Drawing:
             for x in _spread(len(line), MOST_POINTS)
             if _shown(line[x], chart.log)
         ]
-        drawn += _line(name, at, color, "" if chart.ordered else DASHES[i % len(DASHES)])
-        drawn += _named(i, name, color)
+        dash = "" if chart.ordered else DASHES[_other(i)]
+        drawn += _line(name, at, color, dash) + _named(i, name, _stroke(i, color, dash))
     ends = (*chart.names[:1], *chart.names[-1:])
     return _labelled(ticks + drawn, chart.caption, chart.across, chart.up, ends)
 
@@ -89,19 +93,39 @@ def points_drawing(points: Points) -> Drawing:
     largest = max((float(np.abs(values).max()) for _, values in points.sets if len(values)), default=1.0)
     middle = (LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2
     unit = (BOTTOM - TOP) / 2 / max(1.0, largest if math.isfinite(largest) else 1.0)
-    circle = f'<circle cx="{middle[0]}" cy="{middle[1]}" r="{unit:.1f}" stroke="#1f1e1b"/>'
+    circle = (
+        f'<circle cx="{middle[0]}" cy="{middle[1]}" r="{unit:.1f}" stroke="#1f1e1b" pointer-events="none"/>'
+        f'<text x="{middle[0] + unit:.1f}" y="{BOTTOM}" text-anchor="middle">modulus 1</text>'
+    )
     drawn = "".join(
-        f'<circle class="told" cx="{middle[0] + unit * one.real:.1f}" cy="{middle[1] - unit * one.imag:.1f}" '
-        f'r="2.5" fill="{COLORS[i % len(COLORS)]}">'
-        f"<title>{escape(name)}: {one.real:.3g}{one.imag:+.3g}i, modulus {abs(one):.3g}</title></circle>"
+        _mark(
+            i, middle[0] + unit * one.real, middle[1] - unit * one.imag,
+            f"{escape(name)}: {one.real:.3g}{one.imag:+.3g}i, modulus {abs(one):.3g}",
+        )
         for i, (name, values) in enumerate(points.sets)
         for one in values
         if np.isfinite(one)
-    )
+    )  # fmt: skip
     names = "".join(
-        _named(i, name, COLORS[i % len(COLORS)]) for i, (name, _) in enumerate(points.sets[:MOST_LINES])
+        _named(i, name, _mark(i, RIGHT + 18, TOP + 16 * i + 4, escape(name)))
+        for i, (name, _) in enumerate(points.sets[:MOST_LINES])
     )
-    return _labelled(circle + drawn + names, points.caption, "real part", "imaginary part")
+    return _labelled(drawn + circle + names, points.caption, "real part", "imaginary part")
+
+
+def _mark(i: int, x: float, y: float, told: str) -> str:
+    """A point of set `i` in its colour and shape."""
+    color, corners = COLORS[i % len(COLORS)], SHAPES[_other(i)]
+    title = f"<title>{told}</title>"
+    if not corners:
+        return f'<circle class="told" cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{color}">{title}</circle>'
+    at = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
+    return f'<polygon points="{at}" fill="{color}">{title}</polygon>'
+
+
+def _other(i: int) -> int:
+    """The dash or shape of the i-th: one further after each round, so that 25 are told apart."""
+    return (i + i // len(COLORS)) % len(COLORS)
 
 
 def map_drawing(shown: ValueMap) -> Drawing:
@@ -150,21 +174,24 @@ def _labelled(inside: str, caption: str, across: str, up: str, ends: tuple[str, 
 def _line(name: str, at: Sequence[tuple[float, float, str, float]], color: str, dash: str) -> str:
     """Through `at`: x, y, the place's name, the value."""
     marks = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in at)
+    seen = "" if len(at) <= FEW else ' fill-opacity="0"'  # still painted, and so still told
     dots = "".join(
-        f'<circle class="told" cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"><title>{escape(name)}, '
-        f"{escape(place)}: {value:.3g}</title></circle>"
+        f'<circle class="told" cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"{seen}>'
+        f"<title>{escape(name)}, {escape(place)}: {value:.3g}</title></circle>"
         for x, y, place, value in at
     )
     return f'<polyline points="{marks}" stroke="{color}" stroke-dasharray="{dash}"/>{dots}'
 
 
-def _named(i: int, name: str, color: str) -> str:
-    """A line of the key; its square has the colour, since the page gives texts one of their own."""
-    y = TOP + 16 * i
-    return (
-        f'<rect x="{RIGHT + 8}" y="{y}" width="8" height="8" fill="{color}"/>'
-        f'<text x="{RIGHT + 20}" y="{y + 8}">{escape(name)}</text>'
-    )
+def _stroke(i: int, color: str, dash: str) -> str:
+    """A piece of the i-th line, for the key."""
+    y = TOP + 16 * i + 4
+    return f'<polyline points="{RIGHT + 8},{y} {RIGHT + 30},{y}" stroke="{color}" stroke-dasharray="{dash}"/>'
+
+
+def _named(i: int, name: str, sign: str) -> str:
+    """A line of the key, behind its sign; the page gives texts a colour of their own."""
+    return f'{sign}<text x="{RIGHT + 34}" y="{TOP + 16 * i + 8}">{escape(name)}</text>'
 
 
 def _shown(y: float, log: bool) -> bool:

