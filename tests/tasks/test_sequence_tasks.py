@@ -142,6 +142,7 @@ def test_a_text_is_drawn_from_the_shares():
     assert sample(Count(), [4], 6, temperature=0) == [5, 6, 7, 8, 4, 5]
     assert sample(Count(), [4, 7], 2, temperature=0) == [8, 4]
     assert sample(Count(), [4], 50, temperature=100, top_k=1) == sample(Count(), [4], 50, temperature=0)
+    assert sample(Count(), [4], 50, temperature=1e-40) == sample(Count(), [4], 50, temperature=0)
     hot = sample(Count(), [4], 200, temperature=100, seed=1)
     assert hot == sample(Count(), [4], 200, temperature=100, seed=1)
     assert set(hot) == {4, 5, 6, 7, 8}

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
+from sklearn.linear_model import RidgeClassifierCV
 
 from sortal.errors import InputError
 from sortal.train import head as head_module
 from sortal.train import train_head, train_head_from
 from sortal.train.split import draw_evenly, held_out_mask
+from sortal.train.whitening import MAX_FEATURES
 
 
 def clusters(sizes, d=12, seed=0, spread=0.2):
@@ -178,6 +180,28 @@ def test_predictions_keep_order_and_name():
     assert novel.name in head.labels
     assert novel.novelty > 1 >= known.novelty
     assert head.predict([], x[:0]) == []
+
+
+@pytest.mark.parametrize("sizes", [(9, 8), (9, 8, 7)])
+def test_vectors_wider_than_the_space_learn_by_ridge_regression(sizes):
+    x, names = clusters(sizes)
+    rng = np.random.default_rng(1)
+    wide = np.concatenate([x, rng.normal(0, 0.1, (len(x), MAX_FEATURES))], axis=1).astype(np.float32)
+    head, scaled = train_head(wide, names), train_head(wide * 1_000, names)
+    assert head.report.accuracy == 1
+    assert head.weights.shape == (len(sizes), wide.shape[1])
+    said, again = head.classify(wide), scaled.classify(wide * 1_000)
+    assert [head.labels[i] for i in said.name_index] == names
+    np.testing.assert_allclose(again.confidence, said.confidence, atol=1e-4)  # float32, 2,060 numbers
+    # The same numbers as scikit-learn's, from which the bias differs by where zero is.
+    held = held_out_mask(np.unique(names, return_inverse=True)[1], 0.2, 0)
+    learned = wide[~held] - head.novelty.mean
+    scale = np.sqrt(np.mean(np.square(learned, dtype=np.float64)))
+    model = RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)).fit(learned / scale, np.array(names)[~held])
+    wanted = model.decision_function((wide - head.novelty.mean) / scale)
+    logits = head.logits(wide)
+    found = logits if len(sizes) > 2 else logits[:, 1] - logits[:, 0]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
 @pytest.mark.parametrize(

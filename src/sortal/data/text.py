@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from sortal.data.conllu import sentence_texts
 from sortal.data.kinds import Kind
 from sortal.data.shown import shown
 from sortal.errors import MissingExtra, Unreadable
@@ -140,7 +141,8 @@ def text_pieces(path: str, data: bytes, column: str | None) -> tuple[Iterator[Pi
     if path.endswith(".jsonl"):
         return _records(text, column), encoding
     if path.endswith(".conllu"):
-        return _sentences(text), encoding
+        found = enumerate(sentence_texts(text), 1)
+        return ((str(i), checked_piece(said), None) for i, said in found), encoding
     if column is not None:
         raise Unreadable("no column", "a column is for CSV and JSONL; this file has lines")
     return _lines(text), encoding
@@ -250,38 +252,3 @@ def _column(header: Sequence[str], column: str | None) -> int:
     raise Unreadable(
         "no column", f"no column {column or 'text'!r}; there are {columns}: say which (column=NAME)"
     )
-
-
-def _sentences(text: str) -> Iterator[Piece]:
-    """CoNLL-U: the line `# text = ` of each sentence, else its word forms (multiword tokens whole)."""
-    for number, block in enumerate(_blocks(text), 1):
-        said = next((line[8:] for line in block if line.startswith("# text =")), None)
-        yield (
-            str(number),
-            checked_piece((said if said is not None else " ".join(_forms(block))).strip()),
-            None,
-        )
-
-
-def _blocks(text: str) -> Iterator[list[str]]:
-    block: list[str] = []
-    for line in [*text.replace("\r\n", "\n").split("\n"), ""]:
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield block
-            block = []
-
-
-def _forms(block: list[str]) -> Iterator[str]:
-    covered = 0  # words inside a multiword token are not said again
-    for line in block:
-        cells = line.split("\t")
-        if line.startswith("#") or len(cells) < 2 or "." in cells[0]:
-            continue
-        first, dash, last = cells[0].partition("-")
-        if dash:
-            covered = int(last) if last.isdigit() else 0
-        elif first.isdigit() and int(first) <= covered:
-            continue
-        yield cells[1]

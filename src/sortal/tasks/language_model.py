@@ -99,7 +99,9 @@ def _drawn(scores: Tensor, temperature: float, top_k: int | None, chance: torch.
         return int(scores.argmax())
     if top_k is not None and top_k < len(scores):
         scores[scores < scores.topk(top_k).values[-1]] = -math.inf
-    return int(torch.multinomial((scores / temperature).softmax(0), 1, generator=chance))
+    # Less the largest first, in float64: a temperature of 1e-40 shall not make NaN of infinities.
+    shares = ((scores.double() - scores.max()) / temperature).softmax(0)
+    return int(torch.multinomial(shares, 1, generator=chance))
 
 
 def _detached(state: Any) -> Any:

@@ -101,11 +101,12 @@ def test_runs_that_are_none_are_refused(tmp_path):
 def test_a_strangers_sizes_take_no_memory(tmp_path):
     run_sequence(recipes.smoke(RECIPES["names"]()), None, folder=tmp_path, device="cpu")
     text = (tmp_path / "sequence.json").read_text()
-    record = json.loads(text)
-    record["options"]["hidden"] = 1_000_000  # 24 TB
-    (tmp_path / "sequence.json").write_text(json.dumps(record))
-    with pytest.raises(DataError, match="do not fit"):
-        open_run(tmp_path)
+    for name, size in (("hidden", 1_000_000), ("layers", 10**9)):  # 24 TB; an hour of building
+        record = json.loads(text)
+        record["options"][name] = size
+        (tmp_path / "sequence.json").write_text(json.dumps(record))
+        with pytest.raises(DataError, match="do not fit"):
+            open_run(tmp_path)
     (tmp_path / "sequence.json").write_text(text)
     net = open_run(tmp_path).net
     assert not any(tensor.is_meta for tensor in net.state_dict().values())

@@ -136,6 +136,8 @@ def open_run(run: str | os.PathLike[str], *kinds: str) -> Kept:
         raise DataError(f"{name}: a file of the run cannot be read: {str(e)[:160]}. Train again.") from e
     try:
         recipe = SequenceRecipe.from_json(record["recipe"])
+        if record["options"].get("layers", 1) > len(weights):
+            raise RuntimeError("fewer tensors than layers")  # a billion of them would take an hour to build
         with torch.device("meta"):  # a stranger's sizes take no memory before the weights fit them
             net = made(record["network"], record["options"])
         symbols = {name: Vocabulary(tuple(one)) for name, one in record["symbols"].items()}

@@ -9,7 +9,7 @@ from torch import nn
 
 from sortal.data.conllu import Sentence, read_conllu
 from sortal.data.lines import plain_or_gzipped
-from sortal.data.vocabulary import UNKNOWN, Vocabulary
+from sortal.data.vocabulary import Vocabulary
 from sortal.errors import InputError
 from sortal.tasks import Tag
 from sortal.train.device import Device
@@ -84,8 +84,7 @@ def tagged(net: nn.Module, words: tuple[str, ...], symbols: Mapping[str, Vocabul
     columns = columns_of(words, None, symbols)
     batch = {name: torch.from_numpy(one)[None] for name, one in columns.items()}
     scores = net.eval()(batch["words"], batch["spellings"])[0]
-    scores[:, : UNKNOWN + 1] = -torch.inf
-    return [symbols["tags"].symbols[i - 4] for i in scores[:, 4:].argmax(1).add(4).tolist()]
+    return [symbols["tags"].symbols[i] for i in scores[:, 4:].argmax(1).tolist()]  # 0 to 3 are no tags
 
 
 @torch.inference_mode()
