@@ -108,7 +108,7 @@ def test_nothing_moves():
     [
         (
             lambda: jacobians(nn.Linear(2, 2), torch.zeros(3, 2)),
-            "must be an RNN, GRU or LSTM layer; got Linear",
+            "layer with weights of its own; got torch.nn.modules.linear.Linear",
         ),
         (lambda: jacobians(nn.Sequential(nn.GRU(2, 2)), torch.zeros(3, 2)), "Give one of its own: 0"),
         (

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sortal import nets
-from sortal.diagnose import Profile, Sign, examine, lags_of
+from sortal.diagnose import Profile, Sign, examine, lags_of, spectrum
 from sortal.diagnose.depth.profile import Activation, Layer
 from sortal.diagnose.verdict.conditions import agreed, sign_in_depth, sign_of_growth
 from sortal.errors import InputError
@@ -242,7 +242,38 @@ def test_half_precision_that_overflows_is_no_explosion():
     with torch.no_grad():
         net[0].weight[0, 0] = math.nan
     found = examine(net, Mean(), [{"inputs": torch.full((2, 4), 100.0).half()}])
-    assert "In float32 too" in found.worst.sign.words
+    assert "born in 0. Its weights hold it already." in found.worst.sign.words
+    sane = {"inputs": torch.full((2, 4), math.nan)}
+    found = examine(nn.Sequential(nn.Linear(4, 4)), Mean(), [sane])
+    assert "born in 0. The batch holds it already, in its inputs." in found.worst.sign.words
+
+
+def test_recurrent_weights_that_are_not_finite_are_a_verdict():
+    """The eigenvalues of NaN ended the whole look in a LinAlgError."""
+    net = Reads(nn.GRU(2, 4))
+    with torch.no_grad():
+        net.rnn.weight_hh_l0[0, 0] = math.nan
+    found = examine(net, Classify(), [batch(5)])
+    assert [one.condition for one in found.verdicts] == ["not finite", "not finite"]
+    assert found.lags[0][0].spectra == {}
+    with pytest.raises(InputError, match="recurrent weights must be finite"):
+        spectrum(net.rnn)
+
+
+def test_a_caller_in_inference_mode_is_told_so():
+    """All layers were said to be cut off by no_grad or detach."""
+    net, given = nn.Sequential(nn.Flatten(), nn.Linear(14, 3)), batch(7, first=True)
+    with torch.inference_mode(), pytest.raises(InputError, match="outside of torch"):
+        examine(net, Classify(), [given])
+    with torch.no_grad():
+        assert examine(net, Classify(), [given]).healthy
+
+
+@pytest.mark.slow  # the compiler's import alone takes 3 s
+def test_a_compiled_network_is_looked_at_as_it_was():
+    net, given = nn.Sequential(nn.Flatten(), nn.Linear(14, 3)), batch(7, first=True)
+    found = examine(torch.compile(nn.DataParallel(net), backend="eager"), Classify(), [given])
+    assert [layer.name for layer in found.profiles[0].layers] == ["1"]
 
 
 class Cut(nn.Module):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from sortal.errors import InputError
+
 __all__ = ["untouched"]
 
 
@@ -15,6 +17,8 @@ def untouched(net: nn.Module) -> Iterator[None]:
 
     Weights are not copied: nobody who only runs a network moves them.
     """
+    if torch.is_inference_mode_enabled():  # enable_grad does not lift it: all would look cut off
+        raise InputError("a gradient must be asked for outside of torch.inference_mode(); leave it first.")
     buffers = [(buffer, buffer.detach().clone()) for buffer in net.buffers()]
     gradients = [(parameter, parameter.grad) for parameter in net.parameters()]
     modes = [(module, module.training) for module in net.modules()]

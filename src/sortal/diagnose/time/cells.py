@@ -60,7 +60,8 @@ def cells(rnn: nn.Module) -> tuple[tuple[Cell, ...], ...]:
     if not is_recurrent(rnn):
         inside = list(recurrent_layers(rnn))
         hint = f" Give one of its own: {', '.join(inside)}." if inside else " It has no lags to look at."
-        raise InputError(f"rnn must be an RNN, GRU or LSTM layer; got {type(rnn).__name__}.{hint}")
+        what = f"{type(rnn).__module__}.{type(rnn).__name__}"
+        raise InputError(f"rnn must be an RNN, GRU or LSTM layer with weights of its own; got {what}.{hint}")
     kind = _kind(rnn)
     parameters = dict(rnn.named_parameters())
     n_layers = sum(re.fullmatch(r"weight_hh_l\d+", name) is not None for name in parameters)
@@ -78,9 +79,10 @@ def recurrent_layers(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def unwrapped(net: nn.Module) -> nn.Module:
-    """The network inside DataParallel or DistributedDataParallel."""
+    """The network inside DataParallel, DistributedDataParallel or torch.compile."""
+    net = getattr(net, "_orig_mod", net)
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    return net.module if isinstance(net, parallel) else net
+    return unwrapped(net.module) if isinstance(net, parallel) else net
 
 
 def _kind(rnn: nn.Module) -> CellKind:

@@ -45,7 +45,7 @@ class Lags(Reach):
     """The same with what takes longer to see.
 
     `log_influence` is log |dh_T/dh_(T - lag)| less that of lag 0, the mean over items, (layers x directions,
-    T + 1).
+    T + 1). `spectra` is empty where weights are not finite.
     """
 
     log_influence: np.ndarray
@@ -97,7 +97,9 @@ class Caught:
         layers = run_layers(self.layer, self.inputs, self.state)
         influence = np.stack([_influence(steps) for ways in layers for steps in ways])
         seen = vars(self._reach(name, layers))
-        return Lags(**seen, log_influence=influence, gates=gates_of(layers), spectra=spectrum(self.layer))
+        finite = all(bool(torch.isfinite(weight).all()) for weight in self.layer.parameters())
+        spectra = spectrum(self.layer) if finite else {}
+        return Lags(**seen, log_influence=influence, gates=gates_of(layers), spectra=spectra)
 
     def _reach(self, name: str, layers: list[list[Steps]]) -> Reach:
         cells = [steps for ways in layers for steps in ways]

@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from sortal.diagnose.time.cells import cells
+from sortal.errors import InputError
 
 __all__ = ["Spectrum", "spectrum"]
 
@@ -64,6 +65,7 @@ def spectrum(rnn: nn.Module) -> dict[str, Spectrum]:
     """That of each recurrent matrix by its parameter's name; gates apart, as weight_hh_l0[z].
 
     Where h is projected, that of the gate's matrix with the projection before it, which is square.
+    `InputError` for weights that are not finite.
     """
     found = {}
     for ways in cells(rnn):
@@ -76,6 +78,10 @@ def spectrum(rnn: nn.Module) -> dict[str, Spectrum]:
 
 
 def of_matrix(matrix: np.ndarray) -> Spectrum:
+    if not np.isfinite(matrix).all():
+        raise InputError(
+            "recurrent weights must be finite; these hold NaN or infinity. Take an earlier state."
+        )
     wide = matrix.astype(np.float64)
     values, vectors = np.linalg.eig(wide)
     order = np.argsort(-np.abs(values), kind="stable")

@@ -165,7 +165,8 @@ def sign_of_growth(log_growth: Sequence[float], idle: float, *, relu: bool, lags
         return _idle("dead" if relu else "saturated", "its states", idle, limit, 1)
     last = log_growth[-1]
     grown = math.exp(min(last, 700.0)) if last > -math.inf else 0.0
-    words = f"after {len(log_growth) - 1} steps {grown:.3g} of a state's influence is left"
+    n = len(log_growth) - 1
+    words = f"after {n} step{'s' * (n != 1)} {grown:.3g} of a state's influence is left"
     if last < math.log(LOST):
         lag = next(i for i, one in enumerate(log_growth) if one < math.log(0.01))
         return Sign("vanishing", f"lag {lag}", grown, LOST, f"{words}; under 1 % from {lags} {lag} on")

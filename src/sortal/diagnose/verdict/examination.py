@@ -49,7 +49,7 @@ def examine(net: nn.Module, task: Task, batches: Iterable[Batch], *, lr: float |
         loss = partial(ask, net, task, batch)
         profile = layer_profile(net, loss, lr=lr)
         if profile.first_bad:
-            profile = _born(profile, net, task, batch)
+            profile = replace(profile, note=_birth(profile, net, task, batch))
         profiles.append(profile)
         lags.append(lags_of(net, loss))
     if not profiles:
@@ -67,7 +67,7 @@ def _check_filled(batch: Batch) -> None:
 
 
 def ask(net: nn.Module, task: Task, batch: Batch) -> Tensor:
-    return deepcopy(task).loss(net, batch).loss
+    return deepcopy(task).loss(unwrapped(net), batch).loss
 
 
 def _sign(lags: Lags) -> Sign:
@@ -79,17 +79,25 @@ def _sign(lags: Lags) -> Sign:
     return max(signs, key=lambda sign: (sign.condition != "healthy", sign.decades))
 
 
-def _born(profile: Profile, net: nn.Module, task: Task, batch: Batch) -> Profile:
-    """Half precision that overflows is told from a loss that has no value: the same in float32 says which."""
+def _birth(profile: Profile, net: nn.Module, task: Task, batch: Batch) -> str:
+    """Whether the batch or the layer's weights hold it already, or half precision overflows.
+
+    An overflow is told from a loss that has no value by the same pass in float32.
+    """
+    given = [name for name, values in batch.items() if not _finite(values)]
+    if given:
+        return f"The batch holds it already, in its {given[0]}."
+    born = unwrapped(net).get_submodule(profile.first_bad or "")
+    if not all(map(_finite, born.parameters(recurse=False))):
+        return "Its weights hold it already."
     if not any(p.dtype in (torch.float16, torch.bfloat16) for p in net.parameters()):
-        return profile
+        return ""
     wide = deepcopy(unwrapped(net)).float()
-    given = {name: value.float() if value.is_floating_point() else value for name, value in batch.items()}
-    again = layer_profile(wide, partial(ask, wide, task, given))
-    overflow = again.first_bad is None
-    words = (
-        "In float32 it is finite: half precision overflows, this is no explosion."
-        if overflow
-        else "In float32 too."
-    )
-    return replace(profile, note=words)
+    again = {name: value.float() if value.is_floating_point() else value for name, value in batch.items()}
+    if layer_profile(wide, partial(ask, wide, task, again)).first_bad:
+        return "In float32 too."
+    return "In float32 it is finite: half precision overflows, this is no explosion."
+
+
+def _finite(values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all())

@@ -176,8 +176,9 @@ def _drawn(found: Findings) -> dict[str, plots.Drawn]:
         drawn[f"gradient-by-lag-{i}"] = plots.gradient_by_lag(curves)
         if any(one.name in sample.reach for sample in samples):
             drawn[f"lag-by-step-{i}"] = plots.lag_by_step(samples, one.name)
-        drawn[f"spectrum-{i}"] = plots.spectra(one.spectra)
-        drawn[f"powers-{i}"] = plots.powers(one.spectra)
+        if one.spectra:
+            drawn[f"spectrum-{i}"] = plots.spectra(one.spectra)
+            drawn[f"powers-{i}"] = plots.powers(one.spectra)
         if one.gates:
             drawn[f"gates-{i}"] = plots.gates_over_time(one.gates)
     return drawn
