@@ -60,6 +60,15 @@ def test_text_is_found(estimator, kind):
         estimator.fit(table)
 
 
+@of([*OURS, *OTHERS])
+def test_masked_entries_are_not_taken_for_numbers(estimator):
+    masked = np.ma.masked_array(X, mask=False)
+    assert estimator.fit(masked)
+    masked[4, 1] = np.ma.masked
+    with pytest.raises(InputError, match="must have no masked entries; got one in row 4"):
+        estimator.fit(masked)
+
+
 def test_text_in_a_table_is_called_by_its_column():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame({"a": [1.0, 2], "colour": ["1", "red"]})

@@ -39,6 +39,7 @@ def checked_rows(name: str, x: Any, *, or_sparse: bool = False) -> Any:
         raise InputError(
             f"{name} must be dense; got a sparse matrix of shape {x.shape}: give {name}.toarray()."
         )
+    _refuse_masked(name, x)
     x = x.tocsr() if issparse(x) else np.asarray(x)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiub":
         way_out = "a row for each center, as kmeans_plusplus draws them" if name == "start" else "such rows"
@@ -79,12 +80,22 @@ def fit_rows(estimator: Any, X: Any, **asked: Any) -> Any:
 @contextmanager
 def text_told(X: Any) -> Iterator[None]:
     """scikit-learn's refusal of text becomes an `InputError` that says where it stands."""
+    _refuse_masked("X", X)
     try:
         yield
     except ValueError as e:
         if isinstance(e, InputError) or not any(words in str(e) for words in TEXT):
             raise
         raise InputError(f"X must hold numbers; {_first_text(X)}: leave that out, or make it numbers.") from e
+
+
+def _refuse_masked(name: str, x: Any) -> None:
+    """`InputError` for masked entries, of which NumPy and scikit-learn take the number below the mask."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        row = int(np.argwhere(np.ma.getmaskarray(x))[0][0])
+        raise InputError(
+            f"{name} must have no masked entries; got one in row {row}: fill it in, or leave the row out."
+        )
 
 
 def _first_text(X: Any) -> str:
