@@ -33,7 +33,8 @@ def profile(*signals, idle=0.0, kind="relu", loss=1.0, **options):
         (profile(1e5, 2e3, 1.0), "exploding", "l1"),
         (profile(1.0, 1.0, ratio=0.2), "exploding", "l0"),
         (profile(1e-9, 1.0, idle=0.6), "dead", "act"),
-        (profile(1e-9, 1.0, idle=0.6, kind="tanh"), "saturated", "act"),
+        (profile(1e-9, 1.0, idle=0.9, kind="tanh"), "saturated", "act"),
+        (profile(0.5, 1.0, idle=0.6, kind="tanh"), "healthy", ""),
         (profile(1.0, 1.0, finite=False), "not finite", "l0"),
         (profile(1.0, 1.0, loss=math.nan), "not finite", "the loss"),
         (profile(1.0), "healthy", ""),
@@ -45,12 +46,12 @@ def test_signs_in_depth(seen, condition, where):
 
 
 def test_a_layer_is_idle_by_the_mean_of_its_calls():
-    """A captioner's tanh, called 16 times, was saturated in one of them, by .54, and called so."""
-    calls = tuple(Activation("mix", "tanh", idle, 0.0, 1.0) for idle in (0.54, 0.4, 0.4))
+    """A captioner's tanh, called 16 times, was past the limit in one of them, and called saturated."""
+    calls = tuple(Activation("mix", "tanh", idle, 0.0, 1.0) for idle in (0.9, 0.4, 0.4))
     seen = Profile(1.0, profile(1.0, 1.0).layers, (*calls, Activation("mix", "relu", 0.4, 0.0, 1.0)))
     assert sign_in_depth(seen).condition == "healthy"
-    found = sign_in_depth(Profile(1.0, seen.layers, (*seen.activations, *calls[:1] * 8)))
-    assert (found.condition, found.where, found.value) == ("saturated", "mix", pytest.approx(5.66 / 11))
+    found = sign_in_depth(Profile(1.0, seen.layers, (*seen.activations, *calls[:1] * 22)))
+    assert (found.condition, found.where, found.value) == ("saturated", "mix", pytest.approx(21.5 / 25))
 
 
 def test_signs_through_time():
@@ -62,7 +63,7 @@ def test_signs_through_time():
     assert sign_of_growth([-one for one in falling], 0, relu=True).condition == "exploding"
     assert sign_of_growth([0, -math.inf], 0, relu=True).value == 0
     assert sign_of_growth(falling, 0.7, relu=True).condition == "dead"
-    assert sign_of_growth(falling, 0.7, relu=False).condition == "saturated"
+    assert sign_of_growth(falling, 0.9, relu=False).condition == "saturated"
 
 
 def test_most_batches_decide_and_the_graver_where_they_tie():
