@@ -129,6 +129,8 @@ def test_other_refusals(sortal, tmp_path):
     assert "reshape it" in sortal("cluster", "one.npy").error()
     np.save(tmp_path / "nan.npy", np.array([[1, np.nan], [2, 3]]))
     assert "row 0 of column 2 is nan: fill it" in sortal("cluster", "nan.npy").error()
+    (tmp_path / "hole.csv").write_text("1,2\n3,\n")
+    assert "hole.csv line 2: column 2 must hold numbers and is empty" in sortal("cluster", "hole.csv").error()
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY garbage")
     assert "save one by numpy.save" in sortal("cluster", "broken.npy").error()
     assert "--columns must name columns" in sortal("cluster", "t.csv", "--columns", "z").error()

@@ -134,7 +134,7 @@ def test_a_strangers_file_is_checked(data, message, tmp_path):
 
 
 def test_codebooks_that_no_fit_makes_are_refused(tmp_path):
-    """Their hash is right; columns would have been read past their end."""
+    """Their hash is right."""
     write_codebooks(tmp_path / "it", "ProductQuantizer", [np.ones((2, 1)), np.ones((2, 3))])
     with pytest.raises(DataError, match=r"must be \[2, 2\] columns wide"):
         ProductQuantizer.load(tmp_path / "it")

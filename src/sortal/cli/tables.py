@@ -95,12 +95,12 @@ def _cell(path: Path, where: str, column: str, text: str) -> float:
         return value
     if not text.strip() or text.strip().lower() in MISSING:
         raise InputError(
-            f"{shown(str(path))} {where}: column {shown(column)} must hold numbers and is empty "
+            f"{shown(str(path))} {where}: {_column(column)} must hold numbers and is empty "
             f"({shown(text[:40])!r}): fill it, leave the row out, or name other columns (--columns a,b)."
         )
     comma = "write a decimal point for the comma" if _number(text.replace(",", ".", 1)) is not None else ""
     raise InputError(
-        f"{shown(str(path))} {where}: column {shown(column)} must hold numbers and holds text "
+        f"{shown(str(path))} {where}: {_column(column)} must hold numbers and holds text "
         f"({shown(text[:40])}): {comma or 'name the columns of numbers (--columns a,b), or make it numbers'}."
     )
 
@@ -187,7 +187,7 @@ def _refuse_large(path: Path, name: str, whole: np.ndarray) -> None:
     if max(-low, high) > 2**53:
         raise InputError(
             f"{shown(str(path))}: whole numbers must lie within 2**53, beyond which neighbours are one; "
-            f"column {shown(name)} has {low} to {high}: subtract a constant, or name other columns."
+            f"{_column(name)} has {low} to {high}: subtract a constant, or name other columns."
         )
 
 

@@ -259,7 +259,7 @@ def _choose(
     for taken in ran:
         if _cut_off(taken, limits):
             return True, taken, (
-                f"{taken.n_groups} groups that a kernel cuts off, too thin for samples to show them again "
+                f"{taken.n_groups} groups that a kernel cuts off, with sparse space between them "
                 f"(density validity {taken.density:.2f}, stability {taken.stability or 0:.2f})"
             )  # fmt: skip
     deepest, excess = _deepest(numbers), _most_modular(numbers)
