@@ -210,6 +210,7 @@ def _of_window(study: WindowStudy) -> tuple[Section, ...]:
 def _facts(study: Study) -> list[tuple[str, str]]:
     plan = study.plan
     rule = f"rate {plan.peak_lr:g} ({plan.schedule}), momentum {plan.momentum:g}"
+    rule += f", gradients cut to {plan.clip_norm:g}" if plan.clip_norm else ""
     items, how = ("characters", "AdamW") if isinstance(study, WindowStudy) else ("images", "SGD")
     facts = [
         (items, f"{study.data}; {study.n_test:,} to be judged by"),
