@@ -70,6 +70,18 @@ def test_the_folder_holds_a_network_and_predicts_as_it_does(trained):
     assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()  # the exporter's 1e-4, through a head
 
 
+def test_its_gradient_can_be_looked_at(trained):
+    from sortal.diagnose import examine
+    from sortal.diagnose.verdict.opened import opened
+
+    root, _ = trained
+    found = opened(str(root / "digits.model"), root / "digits", n_batches=1)
+    assert found.data == "digits"
+    seen = examine(found.net, found.task, found.batches)
+    assert len(seen.profiles[0].layers) == 20
+    assert seen.profiles[0].loss > 0
+
+
 def test_the_curve_is_told_as_it_grows(trained):
     assert any(line.startswith("epoch 1 of 1, loss ") for line in Told.lines)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from sortal import nets
 from sortal.diagnose import gru_forms, jacobians, stack_jacobians
 from sortal.errors import InputError
 from tests.diagnose.time.recurrent import CASES, by_autograd, made
@@ -81,6 +82,14 @@ def test_a_single_sequence_and_batch_first_are_taken_as_the_module_takes_them():
     first.load_state_dict(gru.state_dict())
     assert np.array_equal(jacobians(first, x.transpose(0, 1), state), whole)
     assert np.array_equal(jacobians(nn.DataParallel(gru), x, state), whole)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_layers_of_ours_are_those_of_torch(kind):
+    plain, x, state = made(kind, {"num_layers": 2, "bidirectional": True, "batch_first": True}, (4, 2, 3, 5))
+    ours = getattr(nets, kind)(3, 5, num_layers=2, bidirectional=True).double()
+    ours.load_state_dict(plain.state_dict())
+    assert np.array_equal(jacobians(ours, x, state), jacobians(plain, x, state))
 
 
 def test_half_precision_is_computed_in_float32():

@@ -75,6 +75,8 @@ def test_gates_and_a_shorter_window_for_a_recurrent_layer():
     )
     assert list(found) == ["untreated", "gates", "shorter window"]
     assert all(math.isfinite(one.loss) for one in found.values())
+    assert found["untreated"].condition == "vanishing"
+    assert found["gates"].condition == "healthy"  # set for 60 steps
     assert found["shorter window"].loss_before == pytest.approx(
         found["untreated"].loss_before
     )  # the same function

@@ -11,7 +11,7 @@ The limits, and why:
   (arXiv:1903.06733) call it dead when all do.
 - SATURATED = 0.8 of a layer's values lie where the slope is under 5 % of its steepest: what comes back keeps
   less than half of its length. That such layers stop learning: Glorot and Bengio 2010, section 3.
-  Half of the values are no ailment: networks that answer 89 to 99.9 % right have .31 to .66 of them there,
+  Half of the values are no ailment: networks that answer 89 to 99.7 % right have .31 to .68 of them there,
   since what they write into a state is 1 or -1.
 
 Causes come before effects: a layer that is dead or saturated is named even where the gradient behind it

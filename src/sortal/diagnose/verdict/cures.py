@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from sortal.diagnose.depth.profile import layer_profile
 from sortal.diagnose.time.cells import is_recurrent, recurrent_layers, unwrapped
+from sortal.diagnose.time.lags import lags_of
 from sortal.diagnose.verdict.conditions import Condition
-from sortal.diagnose.verdict.examination import examine
+from sortal.diagnose.verdict.examination import ask, examine
 from sortal.errors import InputError
 from sortal.nets import GRU, Recurrent
 from sortal.tasks import Batch, Task
@@ -45,20 +47,24 @@ Cure = Callable[[nn.Module, Task, Sequence[Batch]], nn.Module | None]
 
 
 def gates(net: nn.Module, task: Task, batches: Sequence[Batch]) -> nn.Module | None:
-    """Each plain RNN becomes a GRU of the same size."""
+    """Each plain RNN becomes a GRU of the same size, its gates set for memories as long as the batch is.
+
+    With gates at their usual start a state of 600 steps was under 1 % at lag 25, where the RNN's was at 35.
+    """
     found = {name: module for name, module in recurrent_layers(net).items() if isinstance(module, nn.RNN)}
+    seen = lags_of(net, partial(ask, net, task, batches[0])) if found else ()
+    n_steps = {one.name: one.log_influence.shape[1] - 1 for one in seen}
     for name, rnn in found.items():
         options: dict[str, Any] = {
             "num_layers": rnn.num_layers,
             "dropout": rnn.dropout,
             "bidirectional": rnn.bidirectional,
         }
-        gru: nn.Module
-        if isinstance(rnn, Recurrent):  # ours takes lengths
-            gru = GRU(rnn.input_size, rnn.hidden_size, **options)
-        else:
-            more = {"bias": rnn.bias, "batch_first": rnn.batch_first}
-            gru = nn.GRU(rnn.input_size, rnn.hidden_size, **options, **more)
+        gru: nn.Module = GRU(rnn.input_size, rnn.hidden_size, **options).chrono(max(n_steps.get(name, 0), 3))
+        if not isinstance(rnn, Recurrent):  # ours takes lengths, torch's either order
+            weights = gru.state_dict()
+            gru = nn.GRU(rnn.input_size, rnn.hidden_size, **options, batch_first=rnn.batch_first)
+            gru.load_state_dict(weights)
         net = _replaced(net, name, gru.to(rnn.weight_hh_l0))  # type: ignore[arg-type]
     return net if found else None
 

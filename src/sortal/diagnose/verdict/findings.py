@@ -72,6 +72,13 @@ class Findings:
         return found if found.loss < untreated.loss or math.isnan(untreated.loss) else None
 
     @property
+    def _no_better(self) -> str:
+        """A layer that is new begins anew: it may be well before its loss is lower."""
+        well = [trial.cure for trial in self.trials[1:] if trial.condition == "healthy"]
+        said = f"No cure had a lower loss after {self.trials[0].steps} steps than leaving it alone"
+        return f"{said}; healthy after it: {', '.join(well)}." if well else f"{said}."
+
+    @property
     def verdict(self) -> tuple[str, ...]:
         said = [f"{name}: {condition} ({sure}); {words}." for name, condition, sure, words in self.table]
         said += [f"{name}: {UNSEEN}." for name in self.unseen]
@@ -81,7 +88,7 @@ class Findings:
                 f"What helped most in {untreated.steps} steps: {best.cure}, loss {best.loss:.3g} where the "
                 f"untreated has {untreated.loss:.3g}."
                 if best
-                else "No cure that was tried did better than leaving it alone."
+                else self._no_better
             )
         return tuple(said)
 
