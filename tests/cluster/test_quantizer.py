@@ -203,3 +203,15 @@ def test_nan_is_refused_with_its_place():
     bad[3, 2] = np.nan
     with pytest.raises(InputError, match="row 3, column 2"):
         VectorQuantizer(8).fit(bad)
+
+
+def test_a_fit_says_what_moved_and_why_it_stopped(capsys):
+    X = np.random.default_rng(0).normal(size=(500, 6))
+    coder = ProductQuantizer(3, 8, verbose=1, random_state=0).fit(X)
+    assert len(coder.stopped_) == 3
+    assert set(coder.stopped_) <= {"tol", "labels", "rounding"}
+    for history in coder.histories_:
+        costs = [step.inertia for step in history]
+        assert len(costs) > 1
+        assert costs == sorted(costs, reverse=True)
+    assert capsys.readouterr().out.count("Codebook 2, inertia ") == len(coder.histories_[2])

@@ -11,6 +11,7 @@ from sortal.cluster.graph import (
     neighbor_vote,
     shared_neighbor_clustering,
 )
+from sortal.cluster.k_distances import KDistances, k_distances
 from sortal.cluster.kernel_functions import Kernel
 from sortal.cluster.kernel_kmeans import KernelKMeans, KernelKMeansResult, KernelKMeansStep, kernel_kmeans
 from sortal.cluster.kernel_start import kernel_kmeans_plusplus, spectral_start
@@ -32,10 +33,8 @@ from sortal.cluster.seeding import kmeans_parallel, kmeans_plusplus
 from sortal.cluster.soft import SoftKMeans, SoftKMeansResult, soft_kmeans
 from sortal.cluster.spherical import SphericalKMeans, spherical_kmeans, unit_rows
 from sortal.cluster.suggest import suggest
-from sortal.cluster.suggest_evidence import k_distances
 from sortal.cluster.suggestion import (
     GammaEvidence,
-    KDistances,
     MethodEvidence,
     NumberEvidence,
     Suggestion,

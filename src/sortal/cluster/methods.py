@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 
 from sortal.arrays import Labels, Vectors
 from sortal.cluster.graph import by_falling_size, shared_neighbor_clustering
+from sortal.cluster.k_distances import MIN_SAMPLES, k_distances
 from sortal.cluster.whitening import half_whitening
 from sortal.errors import InputError
 
@@ -111,9 +112,7 @@ def by_graph(vectors: Vectors | Sequence[np.ndarray], k: int | str, seed: int, *
 def by_dbscan(vectors: Vectors, k: int | str, seed: int, **params: Any) -> Found:
     """DBSCAN; where eps is not given, the knee of the k-distance curve."""
     if "eps" not in params:
-        from sortal.cluster.suggest_evidence import k_distances
-
-        metric, min_samples = params.get("metric", "euclidean"), params.get("min_samples", 5)
+        metric, min_samples = params.get("metric", "euclidean"), params.get("min_samples", MIN_SAMPLES)
         params |= {"eps": k_distances(vectors, min_samples, metric=metric, seed=seed).eps}
     return _by_estimator("dbscan", vectors, k, seed, **params)
 

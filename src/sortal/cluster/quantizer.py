@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sortal.cluster.codebook_file import read_codebooks, write_codebooks
+from sortal.cluster.descent import KMeansStep
 from sortal.cluster.kmeans import kmeans
 from sortal.cluster.rows import check_count, check_groups, check_tolerance, refuse_nonfinite, validated
 from sortal.cluster.seeding import kmeans_plusplus
@@ -54,7 +55,10 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
     max_iter: Any
     tol: Any
     random_state: Any
+    verbose: Any
     codebooks_: list[np.ndarray]
+    histories_: list[tuple[KMeansStep, ...]]
+    stopped_: list[str]
 
     @property
     def bits_per_vector_(self) -> int:
@@ -66,7 +70,9 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
         X, _ = self._checked(X, reset=True)
         self._check_parameters(*X.shape)
         rng = check_random_state(self.random_state)
-        self.codebooks_ = [self._learn(np.ascontiguousarray(X[:, c]), rng) for c in self._columns()]
+        self.codebooks_, self.histories_, self.stopped_ = [], [], []
+        for columns in self._columns():
+            self._learn(np.ascontiguousarray(X[:, columns]), rng)
         return self
 
     def measure(self, X: Any) -> Quantization:
@@ -129,13 +135,22 @@ class _Quantizer(BaseEstimator):  # type: ignore[misc]
             )
         return codes
 
-    def _learn(self, x: np.ndarray, rng: Any) -> np.ndarray:
+    def _learn(self, x: np.ndarray, rng: Any) -> None:
         start, _ = kmeans_plusplus(x, self.n_codes, random_state=rng)
+        history: tuple[KMeansStep, ...] = ()
         distinct = np.unique(start, axis=0)  # k-means++ repeats a row only when no other is left
         if len(distinct) < self.n_codes:
-            return self._all_rows(distinct)
-        centers: np.ndarray = kmeans(x, start, max_iter=self.max_iter, tol=float(self.tol)).centers
-        return centers
+            codebook, stopped = self._all_rows(distinct), "labels"
+        else:
+            report = self._told if self.verbose else None
+            found = kmeans(x, start, max_iter=self.max_iter, tol=float(self.tol), callback=report)
+            codebook, history, stopped = found.centers, found.history, found.stopped
+        self.codebooks_.append(codebook)
+        self.histories_.append(history)
+        self.stopped_.append(stopped)
+
+    def _told(self, step: KMeansStep) -> None:
+        print(f"Codebook {len(self.codebooks_)}, inertia {step.inertia}.")  # noqa: T201
 
     def _all_rows(self, distinct: np.ndarray) -> np.ndarray:
         """The codebook where there are fewer distinct rows than codes."""
@@ -168,8 +183,8 @@ class VectorQuantizer(_Quantizer):
     Parameters
     ----------
     n_codes : int, default=256
-    max_iter, tol
-        Of `kmeans`.
+    max_iter, tol, verbose
+        Of `kmeans`, the pure function behind: it takes its start and returns what a fit keeps here.
     random_state : int, RandomState or None, default=None
 
     Attributes
@@ -177,6 +192,8 @@ class VectorQuantizer(_Quantizer):
     codebook_ : array (n_codes, d)
     bits_per_vector_ : int
         log2 of `n_codes`, rounded up.
+    histories_ : list of a tuple of KMeansStep, stopped_ : list of str
+        What moved in each step of a codebook's k-means, and why it stopped. Of `load` neither is there.
     n_features_in_ : int
 
     Notes
@@ -194,11 +211,18 @@ class VectorQuantizer(_Quantizer):
     """
 
     def __init__(
-        self, n_codes: Any = 256, *, max_iter: Any = 300, tol: Any = 1e-4, random_state: Any = None
+        self,
+        n_codes: Any = 256,
+        *,
+        max_iter: Any = 300,
+        tol: Any = 1e-4,
+        verbose: Any = 0,
+        random_state: Any = None,
     ) -> None:
         self.n_codes = n_codes
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
         self.random_state = random_state
 
     @property
@@ -243,7 +267,7 @@ class ProductQuantizer(_Quantizer):
         At most the number of columns; runs differ in length by one column at most.
     n_codes : int, default=256
         Of each codebook. A run with fewer distinct rows gets a codebook of just these.
-    max_iter, tol
+    max_iter, tol, verbose
         Of `kmeans`.
     random_state : int, RandomState or None, default=None
 
@@ -252,6 +276,8 @@ class ProductQuantizer(_Quantizer):
     codebooks_ : list of n_subspaces arrays (codes, columns)
     bits_per_vector_ : int
         The sum of log2 of the codebooks' sizes, each rounded up.
+    histories_, stopped_
+        As in `VectorQuantizer`, for each codebook.
     n_features_in_ : int
 
     Notes
@@ -266,12 +292,14 @@ class ProductQuantizer(_Quantizer):
         *,
         max_iter: Any = 300,
         tol: Any = 1e-4,
+        verbose: Any = 0,
         random_state: Any = None,
     ) -> None:
         self.n_subspaces = n_subspaces
         self.n_codes = n_codes
         self.max_iter = max_iter
         self.tol = tol
+        self.verbose = verbose
         self.random_state = random_state
 
     def encode(self, X: Any) -> np.ndarray:

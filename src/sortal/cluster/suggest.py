@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from sortal.cluster.k_distances import MIN_SAMPLES, KDistances, k_distances
 from sortal.cluster.methods import METHODS, takes_number
 from sortal.cluster.rows import check_count, checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.suggest_evidence import (
-    MIN_SAMPLES,
     along_eps,
     along_gamma,
     by_method,
     by_number,
-    k_distances,
 )
 from sortal.cluster.suggestion import (
     GammaEvidence,
-    KDistances,
     MethodEvidence,
     NumberEvidence,
     Suggestion,

@@ -3,49 +3,22 @@
 from typing import Any
 
 import numpy as np
-import sklearn  # its parts are imported when first named
 
-from sortal.arrays import Labels, Points
+from sortal.arrays import Labels
+from sortal.cluster.k_distances import KDistances
 from sortal.cluster.kernel_functions import separations
 from sortal.cluster.methods import found_by
-from sortal.cluster.rows import checked_rows, refuse_nonfinite, refuse_overflow
 from sortal.cluster.structure import modularity_excess, valley
-from sortal.cluster.suggestion import GammaEvidence, KDistances, MethodEvidence, NumberEvidence
+from sortal.cluster.suggestion import GammaEvidence, MethodEvidence, NumberEvidence
 from sortal.cluster.validity import Gap, Indices, gap_statistic, indices, stability
-from sortal.errors import InputError, SortalError
+from sortal.errors import SortalError
 from sortal.kernels import one_blas_thread
 
-__all__ = ["MIN_SAMPLES", "along_eps", "along_gamma", "by_method", "by_number", "k_distances"]
+__all__ = ["along_eps", "along_gamma", "by_method", "by_number"]
 
-MIN_SAMPLES = 5
 DIMENSIONS = 32  # principal components in which numbers of groups are weighed: 12 groups span 11
 # Starts of each fit on a sample; as `group_by` has them they were most of the time.
 STARTS = {"kmeans": 3, "kernel": 2, "spherical": 3}
-
-
-def k_distances(
-    x: Points, min_samples: int = MIN_SAMPLES, *, metric: Any = "euclidean", most: int = 2000, seed: int = 0
-) -> KDistances:
-    """The k-distance curve of `most` rows of `x` among all of them, and its knee: a first eps for DBSCAN.
-
-    Source: Ester, Kriegel, Sander, Xu 1996, section 4.2. Where we differ: the knee is not picked by eye.
-    """
-    x = checked_rows("x", x)
-    refuse_overflow("x", refuse_nonfinite("x", x))
-    if not 1 <= min_samples <= len(x):
-        raise InputError(f"min_samples must be between 1 and the {len(x)} rows; got {min_samples}.")
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.choice(len(x), most, replace=False)) if len(x) > most else np.arange(len(x))
-    with one_blas_thread():
-        found = (
-            sklearn.neighbors.NearestNeighbors(n_neighbors=min_samples, metric=metric)
-            .fit(x)
-            .kneighbors(x[rows])[0]
-        )
-    curve = np.sort(found[:, -1]).astype(np.float64)
-    below = np.linspace(curve[0], curve[-1], len(curve)) - curve
-    knee = float(curve[below.argmax()])
-    return KDistances(curve, min_samples, knee if knee > 0 else max(float(curve[-1]), np.finfo(float).tiny))
 
 
 def by_number(x: np.ndarray, most: int, seed: int) -> tuple[NumberEvidence, ...]:

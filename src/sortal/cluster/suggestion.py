@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
+from sortal.cluster.k_distances import KDistances
 
-__all__ = ["GammaEvidence", "KDistances", "MethodEvidence", "NumberEvidence", "Suggestion"]
+__all__ = ["GammaEvidence", "MethodEvidence", "NumberEvidence", "Suggestion"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,6 @@ class GammaEvidence:
     k: int
     separate: float  # 1: nothing lies between the parts; above .99 the kernel is tried with this k
     gap: float  # between eigenvalues, higher is better (`kernel_functions.separations`)
-
-
-@dataclass(frozen=True)
-class KDistances:
-    """The distance of each row to its `min_samples`-th neighbour, itself counted, ascending."""
-
-    curve: Float[np.ndarray, " n"]
-    min_samples: int
-    eps: float  # the knee: farthest below the line from the curve's first point to its last
 
 
 @dataclass(frozen=True)
