@@ -5,6 +5,7 @@ import torch
 
 from sortal import nets
 from sortal.errors import InputError
+from sortal.nets.glancing_writer import GlancingWriter
 from sortal.nets.writer import Writer
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [4, 7, 5, 0, 0]])
@@ -134,8 +135,58 @@ def test_a_captioner_says_what_images_it_takes():
     assert net(torch.zeros(2, 1, 16, 16), None, torch.tensor([[2, 4], [2, 5]])).shape == (2, 2, 9)
     with pytest.raises(InputError, match=r"shape \(batch, 1, 16, 16\); got \(2, 3, 16, 16\)"):
         net.read(torch.zeros(2, 3, 16, 16))
-    with pytest.raises(InputError, match="multiple of 8"):
-        nets.Captioner(9, size=30)
+    with pytest.raises(InputError, match="size must be a multiple of 24, the size of a place; got 32"):
+        nets.Captioner(9, size=32, cell=24)
+    with pytest.raises(InputError, match="cell must be a multiple of 8"):
+        nets.Captioner(9, size=30, cell=15)
+
+
+def test_captions_at_once_and_word_by_word_agree():
+    net = nets.Captioner(9, size=24, width=4, hidden=6, seed=0).eval()
+    images, written = torch.rand(2, 1, 24, 24), torch.tensor([[2, 5, 6, 7], [2, 8, 4, 3]])
+    state, steps = net.read(images), []
+    for t in range(4):
+        scores, state = net.write(state, written[:, t : t + 1])
+        steps.append(scores)
+    torch.testing.assert_close(torch.cat(steps, 1), net(images, None, written), rtol=0, atol=1e-6)
+    torch.testing.assert_close(state["sum"].sum(1), torch.full((2,), 4.0))  # a share of 1 for each word
+    assert all(len(one) == 2 for one in state.values())
+
+
+def test_a_glance_is_the_formula():
+    writer = GlancingWriter(9, 6, 4, 5, 2, 0.0).eval()
+    memory, h = torch.randn(1, 4, 5), torch.randn(1, 6)
+    found, state = writer(writer.begin(h, memory), torch.tensor([[2, 7]]))
+    fed, shares, total, at = torch.zeros(1, 6), torch.zeros(4), torch.zeros(4), torch.zeros(2)
+    where = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    for step, symbol in enumerate([2, 7]):
+        said = torch.cat([writer.symbols.weight[None, symbol], fed], 1)
+        (h,), _ = nets.GRU.cell(said, (h,), *writer.rnn.all_weights[0])
+        last, summed = writer.been(h)[0]
+        line = torch.cat([2 * where - 1, torch.ones(4, 1)], 1)  # sines of whole half turns are 0
+        axes = writer.where.weight.reshape(2, 9, 6)
+        cosines = (axes[:, 5:] * torch.tensor([-1.0, 1.0, -1.0, 1.0])[:, None]).sum((0, 1))
+        placed = line @ torch.stack([*axes[:, 0], cosines]) @ h[0]
+        scores = memory[0] @ writer.what.weight @ h[0] + placed + last * shares + summed * total
+        shares = scores.softmax(0)
+        total, before, at = total + shares, at, shares @ where
+        moved = at - before
+        context = shares @ memory[0]
+        fed = torch.tanh(writer.mix(torch.cat([h[0], context, moved, moved.abs()])))[None]
+        torch.testing.assert_close(found[0, step], writer.head(torch.cat([fed[0], context])))
+    torch.testing.assert_close(state["at"][0], at)
+
+
+def test_a_writer_hears_how_its_glance_moved_not_where_it_is():
+    """What is seen, moved by a place, changes a word only through the score of places: here there is none."""
+    writer = GlancingWriter(9, 6, 4, 5, 3, 0.0).eval()
+    torch.nn.init.zeros_(writer.where.weight)
+    torch.nn.init.zeros_(writer.mix.weight[:, -4:])
+    memory = torch.randn(1, 9, 5)
+    words = torch.tensor([[2, 7, 4]])
+    first, _ = writer(writer.begin(torch.zeros(1, 6), memory), words)
+    second, _ = writer(writer.begin(torch.zeros(1, 6), memory.roll(1, 1)), words)
+    torch.testing.assert_close(first, second)
 
 
 @pytest.mark.parametrize("name", ["symbols", "window"])

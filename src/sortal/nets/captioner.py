@@ -1,11 +1,12 @@
-"""One to many: a small convolutional body sees, a GRU writes what it saw, looking where it needs to.
+"""One to many: a small convolutional body sees, a GRU writes what it saw, glancing where it needs to.
 
-The body halves an image three times; each place of its last map, with its row and column, is one place of the
-writer's memory, and their mean gives the writer's first state. No layer sees all places with weights of their
-own: one that did learned layouts by heart.
+The body is that of Mnih et al. 2015: 8 x 8 pixels every 4, 4 x 4 every 2, 3 x 3; then places are merged until
+each stands for `cell` x `cell` pixels, as in Liu et al. 2021. Their mean gives the writer's first state. No
+layer sees all places with weights of their own: one that did learned arrangements by heart.
 
 Source: Vinyals et al. 2015, arXiv:1411.4555, for image and language model in one; Xu et al. 2015,
-arXiv:1502.03044, for attention over places of the map.
+arXiv:1502.03044, for attention over places of the map; Mnih et al. 2015, doi:10.1038/nature14236, and Liu et
+al. 2021, arXiv:2103.14030, for the body.
 """
 
 import torch
@@ -14,21 +15,21 @@ from torch import Tensor, nn
 
 from sortal.errors import InputError
 from sortal.nets.first_weights import first_weights
-from sortal.nets.writer import Writer, Written
+from sortal.nets.glancing_writer import GlancingWriter
+from sortal.nets.writer import Written
 
 __all__ = ["Captioner"]
 
-WAVES = 4  # of sine and of cosine, along each axis
-
 
 class Captioner(nn.Module):
-    """Images are square, `size` pixels a side, a multiple of 8."""
+    """Images are square, `size` pixels a side, a multiple of `cell`, which is one of 8."""
 
     def __init__(
         self,
         symbols: int,
         *,
         size: int,
+        cell: int = 8,
         in_channels: int = 1,
         width: int = 64,
         hidden: int = 128,
@@ -36,23 +37,21 @@ class Captioner(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if size < 8 or size % 8:
-            raise InputError(f"size must be a multiple of 8, at least 8; got {size}.")
+        if cell < 8 or cell % 8:
+            raise InputError(f"cell must be a multiple of 8, at least 8; got {cell}.")
+        if size < cell or size % cell:
+            raise InputError(f"size must be a multiple of {cell}, the size of a place; got {size}.")
         self.size, self.in_channels = size, in_channels
+        merged = cell // 8
         with first_weights(seed):
-            widths = (in_channels, width // 2, width, width, width)
-            strides = (2, 2, 2, 1)  # a place sees 31 pixels
             self.body = nn.Sequential(
-                *(
-                    nn.Sequential(
-                        nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True)
-                    )
-                    for a, b, stride in zip(widths, widths[1:], strides)
-                )
+                _layer(in_channels, width // 2, 8, 4),
+                _layer(width // 2, width, 4, 2),
+                _layer(width, width, 3, 1),
+                _layer(width, 2 * width, merged, merged),
             )
-            memory_width = width + 2 * (1 + 2 * WAVES)
-            self.bridge = nn.Linear(memory_width, hidden)
-            self.writer = Writer(symbols, hidden, 32, memory_width, dropout)
+            self.bridge = nn.Linear(2 * width, hidden)
+            self.writer = GlancingWriter(symbols, hidden, 32, 2 * width, size // cell, dropout)
 
     @property
     def head(self) -> nn.Module:
@@ -65,11 +64,8 @@ class Captioner(nn.Module):
                 f"images must have the shape (batch, {self.in_channels}, {self.size}, {self.size}); "
                 f"got {tuple(inputs.shape)}."
             )
-        seen = self.body(inputs).flatten(2).transpose(1, 2)
-        places = _places(self.size // 8).to(seen)
-        memory = torch.cat([seen, places.expand(len(seen), -1, -1)], 2)
-        h = torch.tanh(self.bridge(memory.mean(1)))
-        return {"h": h, "memory": memory}
+        memory = self.body(inputs).flatten(2).transpose(1, 2)
+        return self.writer.begin(torch.tanh(self.bridge(memory.mean(1))), memory)
 
     def write(self, state: Written, written: Int[Tensor, "B U"]) -> tuple[Float[Tensor, "B U k"], Written]:
         found: tuple[Tensor, Written] = self.writer(state, written)
@@ -81,10 +77,10 @@ class Captioner(nn.Module):
         return self.write(self.read(inputs), written)[0]
 
 
-def _places(side: int) -> Float[Tensor, "n p"]:
-    """Row and column of each place, -1 to 1, and their waves, by which one place is told from the next."""
-    at = torch.linspace(-1, 1, side)
-    turns = torch.pi * at[:, None] * torch.arange(1, WAVES + 1)
-    line = torch.cat([at[:, None], turns.sin(), turns.cos()], 1)
-    rows, columns = line.repeat_interleave(side, 0), line.repeat(side, 1)
-    return torch.cat([rows, columns], 1)
+def _layer(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
+    """The map shrinks by `stride`, its borders padded where kernels overlap."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride) // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sortal.data import LabelledImages, load_labelled, load_mnist
-from sortal.data.scenes import DIGIT_NAMES, Scene, draw_scene, layouts
+from sortal.data.scenes import DIGIT_NAMES, SIDE, Scene, draw_scene, layouts
 from sortal.data.vocabulary import Vocabulary
 from sortal.tasks import Batch, Write
 from sortal.train.device import Device
@@ -74,7 +74,8 @@ class SceneBatches:
 def prepare(recipe: SequenceRecipe, data: Path | None) -> Prepared:
     check_bleu()
     learned, tested = _images(recipe, data)
-    side = 8 * round(learned.pixels.shape[1] * 3.4 / 8)
+    cell = 8 * round(learned.pixels.shape[1] * 0.85 / 8)  # images touch; a cell is a place of the network's
+    side = SIDE * cell
     to_learn, to_test = layouts()
     words = Vocabulary.of([(*DIGIT_NAMES, "a", "an", "left", "right", "of", "above", "and", ",")])
     n = recipe.options["n_scenes"]
@@ -93,10 +94,10 @@ def prepare(recipe: SequenceRecipe, data: Path | None) -> Prepared:
         right = [[one] for captions, _ in pairs for one in captions]
         return figures(net, right, [inputs for _, inputs in pairs], words, device)
 
-    channels = learned.pixels.shape[3]
+    options = {"symbols": len(words), "size": side, "cell": cell, "in_channels": learned.pixels.shape[3]}
     return Prepared(
-        network="Captioner", options={"symbols": len(words), "size": side, "in_channels": channels,
-        **recipe.net}, task=Write("caption"), learn=learn, judge=judge, symbols={"words": words}, facts=facts,
+        network="Captioner", options={**options, **recipe.net}, task=Write("caption"), learn=learn,
+        judge=judge, symbols={"words": words}, facts=facts,
     )  # fmt: skip
 
 

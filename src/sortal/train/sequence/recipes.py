@@ -162,7 +162,7 @@ def captions() -> SequenceRecipe:
     """What stands where in a picture of up to three handwritten digits, in arrangements never seen."""
     return SequenceRecipe(
         name="captions", kind="captions", batch_size=32, figure="exact", goal=0.95,
-        plan=replace(ADAM, epochs=60, peak_lr=3e-3, warmup_epochs=1, clip_norm=20.0),
+        plan=replace(ADAM, epochs=120, peak_lr=3e-3, warmup_epochs=1, clip_norm=20.0),
         net={"width": 64, "hidden": 128, "dropout": 0.0}, options={"images": "mnist", "n_scenes": 6_000},
     )  # fmt: skip
 
@@ -176,6 +176,7 @@ def captions_folder() -> SequenceRecipe:
     """Photographs with the caption file of Flickr8k or COCO, as they are published. For a GPU."""
     return replace(
         captions(), name="captions-folder", kind="photographs", figure="bleu", goal=None,
+        plan=replace(captions().plan, epochs=60),
         net={"width": 256, "hidden": 512, "dropout": 0.4},
         options={"size": 128, "least": 5},
     )  # fmt: skip
