@@ -54,9 +54,9 @@ SHAPES = Lesson(
 )  # fmt: skip
 
 # Settings of Van Gansbeke et al. 2020 (SCAN), arXiv:2005.12320, as their code has them for CIFAR-10
-# (wvangansbeke/Unsupervised-Classification, simclr_cifar10.yml), which follow Chen et al. 2020 (SimCLR). Where
-# we differ: no hue is changed, every image is recoloured, not .8, and the rate warms up and ends at 0. For a
-# GPU, and never run on one.
+# (wvangansbeke/Unsupervised-Classification, simclr_cifar10.yml), which follow Chen et al. 2020 (SimCLR).
+# Where we differ: no hue is changed, every image is recoloured, not .8, and the rate warms up and ends at 0.
+# For a GPU, and never run on one.
 PHOTOGRAPHS = Lesson(
     net=contrastive_resnet, channels=3, n_neighbors=0,
     augment=Augment(crop=0.45, mirror=True, color=0.4, gray=0.2),
