@@ -230,6 +230,14 @@ class Pile:
         return [found[0] if found else "" for found in self.all_paths]
 
     @cached_property
+    def shared_folder(self) -> str:
+        """The folder that all `paths` lie in, with its slash; empty where there is none."""
+        try:
+            return os.path.join(os.path.commonpath({os.path.dirname(path) for path in self.paths}), "")
+        except ValueError:
+            return ""
+
+    @cached_property
     def vectors(self) -> np.ndarray:
         """n x d float32: a read-only memory map of the current encoder's vectors, in the order of `paths`."""
         column = self._store.vectors(self.encoder.id)
@@ -401,17 +409,17 @@ class Pile:
         return members
 
     def _positions(self, items: Iterable[int | str]) -> np.ndarray:
+        """Of positions and paths: whole, from where the caller stands, or from the shared folder."""
         where = {path: i for i, found in enumerate(self.all_paths) for path in found}
         positions = []
         for item in items:
-            position = (
-                int(item)
-                if is_whole(item)
-                else where.get(str(item), where.get(os.path.abspath(str(item)), -1))
-            )
+            written = str(item)
+            ways = (written, os.path.abspath(written), self.shared_folder + written)
+            position = int(item) if is_whole(item) else next((where[one] for one in ways if one in where), -1)
             if not 0 <= position < len(self):
                 raise InputError(
-                    f"an item must be a path in the pile or 0 to {len(self) - 1}; got {shown(str(item))}."
+                    f"an item must be a path, whole or as show writes it, or 0 to {len(self) - 1}; "
+                    f"got {shown(written)}."
                 )
             positions.append(position)
         return np.array(sorted(set(positions)), dtype=np.int64)

@@ -26,6 +26,8 @@ def test_usage_errors_exit_with_2(sortal, pile):
     assert "give a GROUP and a NAME" in sortal("name", pile, "thumb").error(2)
     assert "--group and --history are two views" in sortal("show", pile, "--group", "0", "--history").error(2)
     assert "--preprocess wants KEY=VALUE" in sortal("organize", pile, "--preprocess", "size").error(2)
+    twice = ("--read", "cut=5", "--read", "cut=6")
+    assert "--read wants each key once; got cut twice" in sortal("organize", pile, *twice).error(2)
 
 
 @pytest.mark.parametrize(

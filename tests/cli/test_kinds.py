@@ -21,6 +21,23 @@ def test_keywords_of_groups_stand_in_json(sortal, tmp_path):
     assert {group["keywords"][0] for group in groups} == {"robin", "kettle"}
 
 
+def test_options_given_one_by_one_all_count(sortal, tmp_path):
+    (tmp_path / "a.csv").write_text("name,said\n" + "".join(f"{i},the cat {i}\n" for i in range(9)))
+    asked = ("organize", "a.csv", "--kind", "text", "--read", "by=line", "--read", "column=said", "-k", "1")
+    ran = sortal(*asked)
+    assert ran.code == 0, ran
+    assert "9 items in 1 group" in ran.out
+
+
+def test_items_are_named_by_what_show_calls_them(sortal, tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.txt").write_text("one cat\ntwo dogs\n")
+    assert sortal("organize", "texts/a.txt", "-k", "1", "--into", "a.sortal").code == 0
+    assert "typical  a.txt#1  one cat" in sortal("show", "a.sortal").out
+    assert "1 item" in sortal("name", "a.sortal", "cats", "--item", "a.txt#1").out
+    assert "whole or as show writes it" in sortal("name", "a.sortal", "x", "--item", "b.txt#1").error()
+
+
 def test_options_of_an_onnx_file_are_those_of_the_kind(sortal, tmp_path):
     (tmp_path / "net.onnx").write_bytes(looked_up())
     write_words(tmp_path / "words.csv")

@@ -32,6 +32,7 @@ def names(source):
         ("b.jpg\nsub/a.jpg", {"b.jpg": None, "sub/a.jpg": None}),
         ("file,size\nb.jpg,7\nb.jpg,7\n", {"b.jpg": None}),
         ('path\n"with, comma.jpg"\n', {"with, comma.jpg": None}),
+        ("path;name\nwith, comma.jpg;cat\nb.jpg;a, dog\n", {"with, comma.jpg": "cat", "b.jpg": "a, dog"}),
     ],
 )
 def test_lists_with_and_without_a_header(tmp_path, text, expected):

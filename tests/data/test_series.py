@@ -11,7 +11,7 @@ from sortal.errors import Unreadable
 
 def pieces(name, data, missing=None):
     content = data if isinstance(data, bytes) else data.encode()
-    found = series_pieces(name, content, missing)
+    found, _ = series_pieces(name, content, missing)
     return [
         (where, one if isinstance(one, Unreadable) else decode_series(one).tolist(), label)
         for where, one, label in found
@@ -57,6 +57,24 @@ def test_long_tables():
     assert pieces("x.csv", text) == [("b", [[1, 7], [2, 8]], None), ("a", [[3, 5], [4, 6]], None)]
 
 
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+def test_tables_of_european_spreadsheets(sep):
+    wide, long = "1,5;2;3,25\n4;5,5;\n", "id;time;x\nb;0,5;1,5\nb;0,25;7\n"
+    assert pieces("x.csv", wide.replace(";", sep)) == [("1", [[1.5, 2, 3.25]], None), ("2", [[4, 5.5]], None)]
+    assert pieces("x.csv", long.replace(";", sep)) == [("b", [[7, 1.5]], None)]
+    assert series_pieces("x.csv", wide.encode(), None)[1] == "read with decimal commas"
+    assert series_pieces("x.csv", b"1.5;2;3\n4;5;6\n", None)[1] is None
+
+
+@pytest.mark.parametrize("text", ["1.5;2,5;3\n4;5;6\n", '1,"2,500",3\n4,5,6\n'])
+def test_a_comma_that_may_part_thousands_is_no_decimal_comma(text):
+    (_, bad, _), (_, good, _) = pieces("x.csv", text)
+    assert bad.kind == "broken"
+    assert "value 2 is no number: '2,5" in str(bad)
+    assert "write a decimal point for the comma" in str(bad)
+    assert good == [[4, 5, 6]]
+
+
 def test_parquet(tmp_path):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
@@ -87,7 +105,7 @@ def test_npy():
 )
 def test_what_is_wrong_with_one_series_says_where(row, kind, words):
     content = f"@data\n{row}\n1,2\n".encode()
-    (_, bad, _), (_, good, _) = series_pieces("x.ts", content, None)
+    (_, bad, _), (_, good, _) = series_pieces("x.ts", content, None)[0]
     assert bad.kind == kind
     assert words in str(bad)
     assert isinstance(good, bytes)

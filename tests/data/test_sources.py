@@ -1,9 +1,10 @@
+import gzip
 import os
 
 import pytest
 
 from sortal import data
-from sortal.data import open_source
+from sortal.data import detected_kind, open_source
 from sortal.errors import InputError
 from tests.data.samples import encoded, photo
 
@@ -58,3 +59,42 @@ def test_a_relative_location_becomes_absolute(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").touch()
     monkeypatch.chdir(tmp_path)
     assert open_source(".").location == str(tmp_path)
+
+
+TABLES = {
+    "id;t0;t1;t2\na;1,5;2;3\n": "series",
+    "1,5\t2\t3,5\n": "series",
+    "id|time|value\na|1|2\n": "series",
+    'nr;text\n1;"so; oder, so"\n': "text",
+    "path;name\na.wav;dog, brown\n": "sound",
+    "a.wav;dog\nb.wav;cat\n": "sound",
+    "a;1.wav,dog\nb;2.wav,cat\n": "sound",  # a comma where both would do
+}
+
+
+@pytest.mark.parametrize(("text", "kind"), TABLES.items())
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_kind_of_a_table_whatever_parts_its_cells(tmp_path, text, kind, encoding):
+    table = tmp_path / "table.csv"
+    table.write_bytes(text.encode(encoding))
+    if kind == "sound":
+        table.write_text(text)  # lists are UTF-8
+    assert detected_kind(table) == kind
+    if kind != "sound":
+        (tmp_path / "table.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+        assert detected_kind(tmp_path / "table.csv.gz") == kind
+
+
+def test_tabs_hold_series_or_texts(tmp_path):
+    (tmp_path / "a.tsv").write_text("1\t2.5\t3\n")
+    assert detected_kind(tmp_path / "a.tsv") == detected_kind(tmp_path) == "series"
+    (tmp_path / "a.tsv").write_text("path\tsentence\na.mp3\tso it is\n")
+    assert detected_kind(tmp_path / "a.tsv") == detected_kind(tmp_path) == "text"
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_a_table_that_does_not_say_what_it_holds(tmp_path, name):
+    text = b"nr;Kommentar\n1;gut, ja\n2;schlecht\n"
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    with pytest.raises(InputError, match=r"\(nr, Kommentar\): for texts name theirs .*column=NAME"):
+        detected_kind(tmp_path / name)

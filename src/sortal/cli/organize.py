@@ -26,6 +26,7 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
 )
 @click.option(
     "--preprocess",
+    multiple=True,
     metavar="KEY=VALUE,...",
     help="Of an ONNX file: size, crop, resample, range, mean, std, channels, layout, output (images, also "
     "NETWORK=FILE); rate, mels, floor (sound), channels (series), tokenizer (text), scale, length, pool, ...",
@@ -47,6 +48,7 @@ STOPPED = "stopped; what was finished is stored, the same command goes on from t
 )
 @click.option(
     "--read",
+    multiple=True,
     metavar="KEY=VALUE,...",
     help="How files become items: cut, channels (sound), missing (series), by, column (text).",
 )
@@ -55,7 +57,7 @@ def organize(  # noqa: PLR0917 - one parameter an option
     source: str,
     into: str | None,
     encoder: str,
-    preprocess: str | None,
+    preprocess: tuple[str, ...],
     k: int | str | None,
     method: str | None,
     params: tuple[str, ...],
@@ -63,7 +65,7 @@ def organize(  # noqa: PLR0917 - one parameter an option
     seed: int | None,
     names_from: str | None,
     kind: str | None,
-    read: str | None,
+    read: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Read images, sounds, time series or texts, embed them, group them.
@@ -88,12 +90,11 @@ def organize(  # noqa: PLR0917 - one parameter an option
     from sortal.data import shown
 
     asked, number = method_text(method, params), wanted_k(k, suggested)
-    wanted = None if preprocess is None else _pairs(preprocess)
     try:
         with progress() as shower:
             pile = library.organize(
-                source, into, encoder=encoder, preprocess=wanted, k=number, method=asked, seed=seed,
-                names_from=names_from, kind=kind, read=None if read is None else _pairs(read, "--read"),
+                source, into, encoder=encoder, preprocess=_pairs(preprocess, "--preprocess"), k=number,
+                method=asked, seed=seed, names_from=names_from, kind=kind, read=_pairs(read, "--read"),
                 progress=shower,
             )  # fmt: skip
     except KeyboardInterrupt as e:  # a training says after which step
@@ -127,20 +128,23 @@ def _found(pile: "Pile") -> str:
 _TEXTS = ("output", "column", "tokenizer", "letters")
 
 
-def _pairs(text: str, option: str = "--preprocess") -> dict[str, object]:
+def _pairs(given: tuple[str, ...], option: str) -> dict[str, object] | None:
     """KEY=VALUE pairs divided by commas; a value may be a number or several divided by colons.
 
-    An output or a column is called as its file calls it: `495` and `Identity:0` are names.
+    An output or a column is called as its file calls it: `495` and `Identity:0` are names. None where the
+    option was not given; given several times, all of it counts.
     """
     pairs: dict[str, object] = {}
-    for part in text.split(","):
+    for part in ",".join(given).split(",") if given else ():
         key, equals, value = part.partition("=")
         if not equals:
             raise click.UsageError(f"{option} wants KEY=VALUE pairs divided by commas; got {part[:60]!r}.")
         key = key.strip()
+        if key in pairs:
+            raise click.UsageError(f"{option} wants each key once; got {key[:60]} twice.")
         values = [value] if key in _TEXTS else [_number(one) for one in value.split(":")]
         pairs[key] = values if len(values) > 1 else values[0]
-    return pairs
+    return pairs or None
 
 
 def _number(text: str) -> float | int | str | None:

@@ -1,6 +1,5 @@
 """sortal show"""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -88,11 +87,10 @@ def _groups(pile: "Pile", only: int | None, as_json: bool) -> None:
     )
     if made and made.evidence["candidates"] and only is None:
         print_candidates(made.evidence["candidates"], int(pile.labels.max()) + 1)
-    base = _shared_folder(pile.paths)
     few, words = 3 if only is None else 99, pile.keywords()
     texts = pile.excerpts([p for group in chosen for p in _examples(group, few)], 80)
     for group in chosen:
-        _group(pile, group, base, few, words.get(group.number, ""), texts)
+        _group(pile, group, few, words.get(group.number, ""), texts)
     if pile.quarantine and only is None:
         kinds = Counter(row.kind for row in pile.quarantine)
         text = ", ".join(f"{count:,} {shown(kind)}" for kind, count in kinds.most_common())
@@ -103,7 +101,7 @@ def _examples(group: "Group", few: int) -> tuple[int, ...]:
     return (*group.shape.typical[:few], *group.shape.outliers[:few])
 
 
-def _group(pile: "Pile", group: "Group", base: str, few: int, words: str, texts: Mapping[int, str]) -> None:
+def _group(pile: "Pile", group: "Group", few: int, words: str, texts: Mapping[int, str]) -> None:
     from sortal.data import shown
 
     name = shown(group.name) if group.name is not None else "-"
@@ -116,7 +114,7 @@ def _group(pile: "Pile", group: "Group", base: str, few: int, words: str, texts:
     for title, positions in (("typical", group.shape.typical), ("outlier", group.shape.outliers)):
         for position in positions[:few]:
             said = f"  {shown(texts[position])}" if position in texts else ""
-            click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(base))}{said}")
+            click.echo(f"      {title}  {shown(pile.paths[position].removeprefix(pile.shared_folder))}{said}")
 
 
 def _said(group: "Group") -> str:
@@ -129,14 +127,6 @@ def _said(group: "Group") -> str:
     if called.none:
         parts.append(f"{called.none:,} marked none of these")
     return "".join(f", {part}" for part in parts)
-
-
-def _shared_folder(paths: list[str]) -> str:
-    """The folder that all paths lie in, with its slash; empty where there is none."""
-    try:
-        return os.path.join(os.path.commonpath({os.path.dirname(path) for path in paths}), "")
-    except ValueError:
-        return ""
 
 
 def _like(pile: "Pile", item: str, as_json: bool) -> None:

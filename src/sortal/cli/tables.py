@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sortal.data import shown
+from sortal.data.separator import separator
 from sortal.errors import InputError, MissingExtra
 
 __all__ = ["Table", "read_table"]
@@ -42,7 +43,7 @@ def _read_csv(path: Path, only: tuple[str, ...], new: str) -> Table:
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
-        delimiter = _delimiter(text)
+        delimiter = separator(text)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except (csv.Error, UnicodeDecodeError) as e:
@@ -75,11 +76,6 @@ def _read_csv(path: Path, only: tuple[str, ...], new: str) -> Table:
 
 
 MISSING = ("na", "n/a", "null", "none")
-
-
-def _delimiter(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    return max(",;\t", key=first.count)
 
 
 def _number(text: str) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from sortal.data.reading import read_file
+from sortal.data.separator import separator
 from sortal.data.shown import shown
 from sortal.data.signature import refuse_other_than_image
 from sortal.data.source import Found, HeadCheck, NamesFrom, Refused, look_up
@@ -64,7 +65,9 @@ def read_csv(location: str) -> dict[str, str | None]:
     try:
         # utf-8-sig drops the mark that Excel writes; surrogateescape keeps paths that are no UTF-8
         with open(location, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            return _names(location, _csv_rows(location, csv.reader(file)))
+            delimiter = separator(file.read(1 << 16))
+            file.seek(0)
+            return _names(location, _csv_rows(location, csv.reader(file, delimiter=delimiter)))
     except OSError as e:
         raise DataError(f"{shown(location)} must be a list that can be read; {e.strerror}.") from e
 
@@ -99,7 +102,7 @@ def _csv_rows(location: str, reader: Any) -> Iterator[_Row]:
             if len(cells) != width:
                 raise DataError(
                     f"{shown(location)} {where}: every row must have as many cells as the first, {width}; "
-                    f"got {len(cells)}. Put a path that holds a comma in double quotes."
+                    f"got {len(cells)}. Put a path that holds a separator in double quotes."
                 )
             yield where, cells[path_at], cells[name_at] if name_at is not None else None
     except csv.Error as e:

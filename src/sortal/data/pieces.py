@@ -33,7 +33,7 @@ class PiecesSource:
         self._whole = whole  # texts: a file is one item, only its encoding is changed
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, _Pieces] = OrderedDict()
-        self._encodings: dict[str, str] = {}
+        self._remarks: dict[str, str | None] = {}  # by file, on how it was read
 
     @property
     def location(self) -> str:
@@ -49,9 +49,8 @@ class PiecesSource:
 
     @property
     def notes(self) -> list[str]:
-        counts = Counter(self._encodings.values())
-        odd = {name: n for name, n in counts.most_common() if name not in ("utf-8", "ascii")}
-        return [f"read as {name}: {n:,} file{'' if n == 1 else 's'}" for name, n in odd.items()]
+        counts = Counter(remark for remark in self._remarks.values() if remark)
+        return [f"{remark}: {n:,} file{'' if n == 1 else 's'}" for remark, n in counts.most_common()]
 
     def scan(self) -> Iterator[Found | Refused]:
         for entry in self.base.scan():
@@ -82,7 +81,8 @@ class PiecesSource:
         return found[0]
 
     def _as_utf8(self, path: str) -> bytes:
-        text, self._encodings[path] = decode_text(unpacked(self.base.read(path)))
+        text, encoding = decode_text(unpacked(self.base.read(path)))
+        self._remarks[path] = _remark(encoding)
         return text.encode()
 
     def _pieces(self, path: str) -> _Pieces:
@@ -103,12 +103,18 @@ class PiecesSource:
             yield from ((where, piece, None) for where, piece in cuts)
         elif reading.kind == "series":
             names = self.names_from is not None
-            for where, piece, name in series_pieces(path, unpacked(content), reading.missing):
-                yield where, piece, name if names or not _is_labelled(path) else None
+            series, self._remarks[path] = series_pieces(path, unpacked(content), reading.missing)
+            for where, one, name in series:
+                yield where, one, name if names or not _is_labelled(path) else None
         else:
-            pieces, self._encodings[path] = text_pieces(path, unpacked(content), reading.column)
-            for where, text, name in pieces:
+            texts, encoding = text_pieces(path, unpacked(content), reading.column)
+            self._remarks[path] = _remark(encoding)
+            for where, text, name in texts:
                 yield where, text if isinstance(text, Unreadable) else text.encode(), name
+
+
+def _remark(encoding: str) -> str | None:
+    return None if encoding in ("utf-8", "ascii") else f"read as {encoding}"
 
 
 def _splits(path: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from sortal.data.kinds import Kind
+from sortal.data.separator import is_decimal_comma, separator
 from sortal.data.shown import shown
 from sortal.errors import MissingExtra, Unreadable
 
@@ -90,14 +91,16 @@ def as_npy(values: Series) -> bytes:
     return out.getvalue()
 
 
-def series_pieces(path: str, data: bytes, missing: str | None) -> Iterator[Piece]:
+def series_pieces(path: str, data: bytes, missing: str | None) -> tuple[Iterator[Piece], str | None]:
     """Each series in a file: where it stands, its NPY bytes or why there are none, its label.
+
+    And a word on how the file was read, where that was not plain.
 
     Missing values (NaN, `?`, an empty cell) at the end of all channels end the series; elsewhere it is
     refused with their position, or with missing="linear" filled in from their neighbours in time.
-    A file that is broken as a whole raises Unreadable.
+    A file that is broken as a whole raises Unreadable, at once or later.
     """
-    path = path.lower().removesuffix(".gz")
+    path, remark = path.lower().removesuffix(".gz"), None
     if path.endswith(".npy"):
         found = _arrays(data)
     elif path.endswith(".ts"):
@@ -105,9 +108,9 @@ def series_pieces(path: str, data: bytes, missing: str | None) -> Iterator[Piece
     elif data.startswith(b"PAR1"):
         found = _table(*_parquet(data))
     else:
-        found = _table(*_csv(data))
-    for where, values, name in found:
-        yield where, _checked(values, missing), name
+        rows, remark = _csv_rows(data)
+        found = _table(*_headed(rows))
+    return ((where, _checked(values, missing), name) for where, values, name in found), remark
 
 
 def _checked(values: "Series | Unreadable", missing: str | None) -> "bytes | Unreadable":
@@ -215,9 +218,9 @@ def _channels(rows: list[list[str]], where: str) -> "Series | Unreadable":
     for channel, cells in enumerate(rows):
         for at, cell in enumerate(cells):
             if (number := _number(cell)) is None:
-                return Unreadable(
-                    "broken", f"{where}: value {at + 1:,} is no number: {shown(cell.strip())!r}"
-                )
+                said = f"{where}: value {at + 1:,} is no number: {shown(cell.strip())!r}"
+                advice = ": write a decimal point for the comma" if is_decimal_comma(cell) else ""
+                return Unreadable("broken", said + advice)
             values[channel, at] = number
     return values
 
@@ -232,22 +235,21 @@ def _number(cell: str) -> float | None:
         return None if cell.lower() not in ("na", "null", "none") else float("nan")
 
 
-def _csv(data: bytes) -> tuple[list[str], list[_Row]]:
-    """The header (empty where the first row is data) and the rows, all of one width."""
-    reader = csv.reader(io.StringIO("\n".join(_lines(data)), newline=""))
-    header: list[str] = []
+def _is_word(cell: str) -> bool:
+    return _number(cell) is None and not is_decimal_comma(cell)
+
+
+def _csv_rows(data: bytes) -> tuple[list[_Row], str | None]:
+    """The rows of a CSV, all of one width; decimal commas are points then, which the second part says."""
+    text = "\n".join(_lines(data))
+    delimiter = separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows: list[_Row] = []
-    width = None
     try:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
-            if width is None:
-                width = len(cells)
-                if sum(_number(cell) is None for cell in cells) > min(1, width - 1):
-                    header = [cell.strip().lower() for cell in cells]
-                    continue
-            if len(cells) != width:
+            if rows and len(cells) != (width := len(rows[0][1])):
                 raise Unreadable(
                     "rows differ",
                     f"line {reader.line_num:,} has {len(cells)} cells, the first {width}: a shorter series "
@@ -256,7 +258,28 @@ def _csv(data: bytes) -> tuple[list[str], list[_Row]]:
             rows.append((reader.line_num, cells))
     except csv.Error as e:
         raise Unreadable("broken", f"line {reader.line_num:,} is no CSV: {shown(str(e))}") from e
-    return header, rows
+    # Where commas part the cells, "1,500" in quotes is rather a thousand: refused as no number.
+    if delimiter == "," or not _has_decimal_commas(rows):
+        return rows, None
+    points = [
+        (line, [cell.replace(",", ".") if is_decimal_comma(cell) else cell for cell in cells])
+        for line, cells in rows
+    ]
+    return points, "read with decimal commas"
+
+
+def _has_decimal_commas(rows: list[_Row]) -> bool:
+    """Whether commas stand in numbers and no point does: with both, one of them parts thousands."""
+    cells = [cell for _, row in rows for cell in row]
+    return any(map(is_decimal_comma, cells)) and not any("." in cell and _number(cell) for cell in cells)
+
+
+def _headed(rows: list[_Row]) -> tuple[list[str], list[_Row]]:
+    """The header (empty where the first row is data) and the rows below it."""
+    first = rows[0][1] if rows else []
+    if sum(map(_is_word, first)) > min(1, len(first) - 1):
+        return [cell.strip().lower() for cell in first], rows[1:]
+    return [], rows
 
 
 def _parquet(data: bytes) -> tuple[list[str], list[_Row]]:
@@ -286,7 +309,7 @@ def _table(header: list[str], rows: list[_Row]) -> _Found:
         return _long(header, rows, id_at, time_at, name_at)
     if not header and rows and name_at is None:
         # A word beside numbers is a name, as in UCR's tables.
-        words = [at for at, cell in enumerate(rows[0][1]) if _number(cell) is None]
+        words = [at for at, cell in enumerate(rows[0][1]) if _is_word(cell)]
         name_at = words[0] if words else None
     return _wide(rows, id_at, name_at)
 

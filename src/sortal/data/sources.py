@@ -23,14 +23,15 @@ from sortal.data.source import (
     explain,
     special,
 )
-from sortal.data.tables import lists_paths, table_kind
+from sortal.data.tables import columns, lists_paths, table_kind
 from sortal.data.text import refuse_other_than_text
 from sortal.errors import InputError
 
 __all__ = ["detected_kind", "files_source", "open_source"]
 
 _ACCEPTED = "a folder, a .zip, a file of many items, or a .csv or .parquet list of paths"
-_TABLES = (".csv", ".parquet")
+_LISTS = (".csv", ".parquet")
+_TABLES = (*_LISTS, ".tsv", ".csv.gz", ".tsv.gz")
 _HEADS: dict[Kind, HeadCheck] = {
     "image": refuse_other_than_image,
     "sound": refuse_other_than_sound,
@@ -72,16 +73,28 @@ def detected_kind(location: str | os.PathLike[str]) -> Kind:
     Images where nothing says otherwise; InputError for a folder or zip of several kinds.
     """
     path = _absolute(location)
-    ending = _ending(path)
-    if ending in _TABLES:
-        return table_kind(path) or main_kind(_paths(open_source(path)), path)
-    if os.path.isfile(path) and ending != ".zip":
-        return kind_of_path(path) or "image"
-    paths = _paths(open_source(path))
-    if not any(map(kind_of_path, paths)) and os.path.isdir(path):
-        tables = (one for one in paths if _ending(one) in _TABLES)
-        return next((kind for one in tables if (kind := table_kind(one))), "image")
+    if os.path.isfile(path):
+        if path.lower().endswith(_TABLES):
+            return table_kind(path) or kind_of_path(path) or _kind_of_listed(path)
+        if _ending(path) != ".zip":
+            return kind_of_path(path) or "image"
+    paths = [entry.path for entry in open_source(path).scan() if isinstance(entry, Found)]
+    tables = [one for one in paths if one.lower().endswith(_TABLES)]
+    if os.path.isdir(path) and not any(kind_of_path(one) for one in set(paths).difference(tables)):
+        return next((kind for one in tables if (kind := table_kind(one) or kind_of_path(one))), "image")
     return main_kind(paths, path)
+
+
+def _kind_of_listed(path: str) -> Kind:
+    """The kind of the files on a list; InputError for a table that is none and says nothing else either."""
+    packed = path.lower().endswith(".gz")  # no list then
+    listed = [] if packed else [(entry.path, isinstance(entry, Found)) for entry in open_source(path).scan()]
+    if not lists_paths(path) and not any(there or kind_of_path(one) for one, there in listed):
+        raise InputError(
+            f"{shown(path)} lists no file that is there, and no column says what it holds ({columns(path)}): "
+            "for texts name theirs (--kind text --read column=NAME), for a series a row say --kind series."
+        )
+    return main_kind((one for one, _ in listed), path)
 
 
 def files_source(paths: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> Source:
@@ -115,7 +128,7 @@ def _open_file(path: str, head: bytes, size: int, names_from: NamesFrom, reading
         raise InputError(f"source must hold {what}; the file {shown(path)} is empty.")
     if _ending(path) == ".zip" or head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         source: Source = ZipSource(path, names_from, check_head)
-    elif head.startswith(b"PAR1") or _ending(path) in _TABLES:
+    elif head.startswith(b"PAR1") or _ending(path) in _LISTS:
         if reading.kind in ("series", "text") and not lists_paths(path):
             return _cut(ListSource({path: None}, path, names_from, "files", check_head), reading)
         if size > READ_LIMIT:
@@ -136,10 +149,6 @@ def _cut(source: Source, reading: Reading) -> Source:
     """`source` with its files as items, or the items inside them where the reading says so."""
     cuts = reading.kind in ("series", "text") or reading.cut is not None or reading.channels == "each"
     return PiecesSource(source, reading, reading.kind == "text" and reading.by != "line") if cuts else source
-
-
-def _paths(source: Source) -> list[str]:
-    return [entry.path for entry in source.scan() if isinstance(entry, Found)]
 
 
 def _ending(path: str) -> str:

@@ -1,13 +1,18 @@
 """What a CSV or Parquet file holds: a list of paths, a column of text, or time series."""
 
 import csv
+import gzip
+import io
 import itertools
+import zlib
 
 from sortal.data.kinds import Kind
+from sortal.data.separator import is_decimal_comma, separator
 from sortal.data.series import has_long_columns
-from sortal.data.text import TEXT_COLUMNS
+from sortal.data.shown import shown
+from sortal.data.text import TEXT_COLUMNS, apparent_encoding
 
-__all__ = ["lists_paths", "table_kind"]
+__all__ = ["columns", "lists_paths", "table_kind"]
 
 _FEWEST_NUMBERS = 3  # in a row, to be taken for a series
 
@@ -15,6 +20,11 @@ _FEWEST_NUMBERS = 3  # in a row, to be taken for a series
 def lists_paths(path: str) -> bool:
     """Whether a column says so. (Read as images or sounds, every table is a list of paths.)"""
     return "path" in _words(_first_rows(path)[:1])
+
+
+def columns(path: str) -> str:
+    """The cells of the first row, for a message."""
+    return shown(", ".join(cell.strip() for row in _first_rows(path)[:1] for cell in row))
 
 
 def table_kind(path: str) -> Kind | None:
@@ -43,9 +53,13 @@ def _first_rows(path: str) -> list[list[str]]:
             head = file.read(1 << 16)
         if head.startswith(b"PAR1"):
             return _parquet_rows(path)
-        lines = head.decode("utf-8-sig", "replace").splitlines()
-        return list(itertools.islice((row for row in csv.reader(lines) if any(row)), 2))
-    except (OSError, csv.Error):
+        if head.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as packed:
+                head = packed.read(1 << 16)
+        text = head.decode(apparent_encoding(head), "replace")
+        reader = csv.reader(io.StringIO(text), delimiter=separator(text))
+        return list(itertools.islice((row for row in reader if any(row)), 2))
+    except (OSError, EOFError, zlib.error, csv.Error):
         return []
 
 
@@ -68,5 +82,5 @@ def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
-        return cell.strip() == "?"
+        return cell.strip() == "?" or is_decimal_comma(cell)
     return True

@@ -11,10 +11,19 @@ from typing import Any, ClassVar
 
 from sortal.data.conllu import sentence_texts
 from sortal.data.kinds import Kind
+from sortal.data.separator import separator
 from sortal.data.shown import shown
 from sortal.errors import MissingExtra, Unreadable
 
-__all__ = ["LONGEST", "TextInput", "decode_text", "refuse_other_than_text", "text_pieces", "unpacked"]
+__all__ = [
+    "LONGEST",
+    "TextInput",
+    "apparent_encoding",
+    "decode_text",
+    "refuse_other_than_text",
+    "text_pieces",
+    "unpacked",
+]
 
 LONGEST = 1_000_000  # characters of one item: a long novel; more in one line is no text that a person wrote
 UNPACKED_LIMIT = 1 << 29
@@ -97,7 +106,7 @@ def decode_text_file(data: bytes) -> str:
 
 
 def _decoded(data: bytes) -> tuple[str, str]:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None) or _unmarked(data)
+    encoding = apparent_encoding(data)
     try:
         return data.decode(encoding), encoding
     except UnicodeDecodeError as e:
@@ -119,8 +128,10 @@ def _decoded(data: bytes) -> tuple[str, str]:
     )
 
 
-def _unmarked(data: bytes) -> str:
-    """UTF-16 where every other byte is NUL, as in European text without its mark; else UTF-8."""
+def apparent_encoding(data: bytes) -> str:
+    """By its mark; UTF-16 where every other byte is NUL, as in European text without it; else UTF-8."""
+    if marked := next((name for mark, name in _MARKS if data.startswith(mark)), None):
+        return marked
     halves = data[:4096:2], data[1:4096:2]
     if len(data) > 3 and len(data) % 2 == 0:
         for high, low, name in ((0, 1, "utf-16-be"), (1, 0, "utf-16-le")):
@@ -137,7 +148,7 @@ def text_pieces(path: str, data: bytes, column: str | None) -> tuple[Iterator[Pi
     path = path.lower().removesuffix(".gz")
     text, encoding = _decoded(data)
     if path.endswith((".csv", ".tsv")):
-        return _cells(text, column, "\t" if path.endswith(".tsv") else ","), encoding
+        return _cells(text, column, "\t" if path.endswith(".tsv") else separator(text)), encoding
     if path.endswith(".jsonl"):
         return _records(text, column), encoding
     if path.endswith(".conllu"):
