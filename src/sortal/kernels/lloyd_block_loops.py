@@ -16,7 +16,8 @@ from sortal.kernels.lloyd_loops import (
     sweep_tile,
 )
 from sortal.kernels.lloyd_sums_loops import inertia_of_sums, move_centers, squared_shifts
-from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, tile_norms
+from sortal.kernels.lloyd_tile import PANEL, tile_norms
+from sortal.kernels.vectors import TILE_BYTES
 
 __all__ = ["STOPPED", "descend_block", "lay_out"]
 

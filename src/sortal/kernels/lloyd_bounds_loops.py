@@ -12,7 +12,8 @@ import numpy as np
 
 from sortal.kernels.compiled import compiled
 from sortal.kernels.lloyd_loops import aligned, fill_tile, sweep_tile
-from sortal.kernels.lloyd_tile import TILE_BYTES, tile_norms
+from sortal.kernels.lloyd_tile import tile_norms
+from sortal.kernels.vectors import TILE_BYTES
 
 __all__ = ["assign_bounded"]
 

@@ -5,7 +5,8 @@ from typing import no_type_check
 import numpy as np
 
 from sortal.kernels.compiled import compiled
-from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, sweep, tile_norms, transpose_square
+from sortal.kernels.lloyd_tile import PANEL, sweep, tile_norms, transpose_square
+from sortal.kernels.vectors import TILE_BYTES
 
 __all__ = [
     "assign_rows",

@@ -12,44 +12,17 @@ in every process.
 
 from typing import Any, no_type_check
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["PANEL", "TILE_BYTES", "below", "sweep", "tile_norms", "transpose_square"]
+from sortal.kernels.vectors import TILE_BYTES, load, multiply_add, pointer, splat, store
+
+__all__ = ["PANEL", "below", "sweep", "tile_norms", "transpose_square"]
 
 PANEL = 6  # centers
-# Two vectors of the machine, as bytes: 12 sums then fill the registers without spilling.
-TILE_BYTES = 128 if llvm.get_host_cpu_features().get("avx512f") else 64
 SQUARE_BYTES = 64  # a side of the square that is transposed at once
-
-
-def _pointer(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    return context.make_array(kind)(context, builder, value).data
-
-
-def _load(builder: Any, pointer: Any, at: Any, vector: Any) -> Any:
-    place = builder.bitcast(builder.gep(pointer, [at]), vector.as_pointer())
-    return builder.load(place, align=4)  # rows of x lie anywhere
-
-
-def _store(builder: Any, value: Any, pointer: Any, at: Any) -> None:
-    place = builder.bitcast(builder.gep(pointer, [at]), value.type.as_pointer())
-    builder.store(value, place, align=4)
-
-
-def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
-    vector = ir.VectorType(scalar.type, lanes)
-    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
-
-
-def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    # "contract" gives a fused instruction where the machine has one, and two where it has not.
-    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
 
 
 def _least(builder: Any, a: Any, b: Any) -> Any:
@@ -90,7 +63,7 @@ def sweep(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
         tile_p, packed_p, norms_p, best_p, second_p, index_p = (
-            _pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 6, 7, 8)
+            pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 6, 7, 8)
         )
         d_value, first_value, last_value = args[1], args[4], args[5]
         size = d_value.type
@@ -105,19 +78,19 @@ def sweep(
         sums = [cgutils.alloca_once(builder, vector) for _ in range(PANEL)]
 
         def step(panel_at: Any, j: Any) -> None:
-            x = _load(builder, tile_p, builder.mul(j, const(lanes)), vector)
+            x = load(builder, tile_p, builder.mul(j, const(lanes)), vector)
             row = builder.add(panel_at, builder.mul(j, const(PANEL)))
             for c in range(PANEL):
                 center = builder.load(builder.gep(packed_p, [builder.add(row, const(c))]))
                 builder.store(
-                    _multiply_add(builder, _splat(builder, center, lanes), x, builder.load(sums[c])), sums[c]
+                    multiply_add(builder, splat(builder, center, lanes), x, builder.load(sums[c])), sums[c]
                 )
 
         with cgutils.for_range_slice(builder, first_value, last_value, const(1), size) as (panel, _):
             at = builder.mul(panel, const(PANEL))
             for c in range(PANEL):
                 norm = builder.load(builder.gep(norms_p, [builder.add(at, const(c))]))
-                builder.store(_splat(builder, norm, lanes), sums[c])
+                builder.store(splat(builder, norm, lanes), sums[c])
             panel_at = builder.mul(at, d_value)
             if n_unrolled:
                 for j in range(n_unrolled):
@@ -128,15 +101,15 @@ def sweep(
             least, next_least, where = (builder.load(place) for place in state)
             for c in range(PANEL):
                 score = builder.load(sums[c])
-                name = _splat(builder, builder.trunc(builder.add(at, const(c)), ir.IntType(32)), lanes)
+                name = splat(builder, builder.trunc(builder.add(at, const(c)), ir.IntType(32)), lanes)
                 next_least = _least(builder, next_least, _most(builder, score, least))
                 nearer = builder.fcmp_ordered("<", score, least)
                 where = builder.select(nearer, name, where)
                 least = builder.select(nearer, score, least)
             for place, value in zip(state, (least, next_least, where)):
                 builder.store(value, place)
-        for place, pointer in zip(state, (best_p, second_p, index_p)):
-            _store(builder, builder.load(place), pointer, const(0))
+        for place, out in zip(state, (best_p, second_p, index_p)):
+            store(builder, builder.load(place), out, const(0))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -157,7 +130,7 @@ def below(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
         tile_p, centers_p, norms_p, names_p, bound_p, masks_p = (
-            _pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 4, 6, 7)
+            pointer(context, builder, kinds[a], args[a]) for a in (0, 2, 3, 4, 6, 7)
         )
         d_value, at_value = args[1], args[5]
         size = d_value.type
@@ -168,13 +141,13 @@ def below(
             place = builder.add(at_value, ir.Constant(size, c))
             name = builder.sext(builder.load(builder.gep(names_p, [place])), size)
             rows.append(builder.gep(centers_p, [builder.mul(name, d_value)]))
-            builder.store(_splat(builder, builder.load(builder.gep(norms_p, [name])), lanes), sums[c])
+            builder.store(splat(builder, builder.load(builder.gep(norms_p, [name])), lanes), sums[c])
         with cgutils.for_range(builder, d_value, intp=size) as loop:
-            x = _load(builder, tile_p, builder.mul(loop.index, ir.Constant(size, lanes)), vector)
+            x = load(builder, tile_p, builder.mul(loop.index, ir.Constant(size, lanes)), vector)
             for c in range(PANEL):
-                number = _splat(builder, builder.load(builder.gep(rows[c], [loop.index])), lanes)
-                builder.store(_multiply_add(builder, number, x, builder.load(sums[c])), sums[c])
-        most = _load(builder, bound_p, ir.Constant(size, 0), vector)
+                number = splat(builder, builder.load(builder.gep(rows[c], [loop.index])), lanes)
+                builder.store(multiply_add(builder, number, x, builder.load(sums[c])), sums[c])
+        most = load(builder, bound_p, ir.Constant(size, 0), vector)
         for c in range(PANEL):
             under = builder.fcmp_ordered("<", builder.load(sums[c]), most)
             bits = builder.zext(builder.bitcast(under, ir.IntType(lanes)), ir.IntType(64))
@@ -192,15 +165,15 @@ def tile_norms(typing: Any, tile: Any, d: Any, out: Any) -> Any:
     signature = types.void(tile, types.intp, out)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        tile_p, out_p = (_pointer(context, builder, signature.args[a], args[a]) for a in (0, 2))
+        tile_p, out_p = (pointer(context, builder, signature.args[a], args[a]) for a in (0, 2))
         vector = ir.VectorType(context.get_value_type(tile.dtype), lanes)
         total = cgutils.alloca_once(builder, vector)
         builder.store(ir.Constant(vector, [0.0] * lanes), total)
         with cgutils.for_range(builder, args[1], intp=args[1].type) as loop:
             at = builder.mul(loop.index, ir.Constant(loop.index.type, lanes))
-            x = _load(builder, tile_p, at, vector)
-            builder.store(_multiply_add(builder, x, x, builder.load(total)), total)
-        _store(builder, builder.load(total), out_p, ir.Constant(args[1].type, 0))
+            x = load(builder, tile_p, at, vector)
+            builder.store(multiply_add(builder, x, x, builder.load(total)), total)
+        store(builder, builder.load(total), out_p, ir.Constant(args[1].type, 0))
         return context.get_dummy_value()
 
     return signature, codegen
@@ -219,19 +192,19 @@ def transpose_square(typing: Any, x: Any, rows: Any, column: Any, origin: Any, t
         kinds = signature.args
         x_array = context.make_array(kinds[0])(context, builder, args[0])
         width = cgutils.unpack_tuple(builder, x_array.shape, 2)[1]
-        rows_p, origin_p, tile_p = (_pointer(context, builder, kinds[a], args[a]) for a in (1, 3, 4))
+        rows_p, origin_p, tile_p = (pointer(context, builder, kinds[a], args[a]) for a in (1, 3, 4))
         column_value, lane_value = args[2], args[5]
         size = column_value.type
         vector = ir.VectorType(context.get_value_type(number), side)
-        shift = _load(builder, origin_p, column_value, vector)
+        shift = load(builder, origin_p, column_value, vector)
         lines = []
         for i in range(side):
             row = builder.load(builder.gep(rows_p, [builder.add(lane_value, ir.Constant(size, i))]))
             at = builder.add(builder.mul(row, width), column_value)
-            lines.append(builder.fsub(_load(builder, x_array.data, at, vector), shift))
+            lines.append(builder.fsub(load(builder, x_array.data, at, vector), shift))
         for j, line in enumerate(_transposed(builder, lines)):
             place = builder.mul(builder.add(column_value, ir.Constant(size, j)), ir.Constant(size, lanes))
-            _store(builder, line, tile_p, builder.add(place, lane_value))
+            store(builder, line, tile_p, builder.add(place, lane_value))
         return context.get_dummy_value()
 
     return signature, codegen

@@ -82,17 +82,19 @@ def step_jacobians(
 
 
 def before_step(
-    product: Float[np.ndarray, "s s"], step: Float[np.ndarray, "s s"], out: Float[np.ndarray, "s s"]
+    product: Float[np.ndarray, "s s"],
+    step: Float[np.ndarray, "s s"],
+    out: Float[np.ndarray, "s s"],
+    soon: Float[np.ndarray, "n n"],
 ) -> None:
-    """`product` @ `step` into `out`: a product of steps with the one before them.
+    """`product` @ `step` into `out`: a product of steps with the one before them. All are contiguous.
 
     An LSTM's step keeps its cells apart, d c_t/d c_{t-1} being diagonal: half the arithmetic is enough.
+    `soon` is the step of the next call, which is fetched from memory, or has no numbers.
     """
-    from sortal.kernels.recurrent_loops import cell_columns, keeps_cells_apart
+    from sortal.kernels import recurrent_product_loops as loops
 
-    if not keeps_cells_apart(step):
+    if len(step) < loops.LEAST:
         np.matmul(product, step, out=out)
-        return
-    half = len(step) // 2
-    np.matmul(product, step[:, :half], out=out[:, :half])
-    cell_columns(product, step, out)
+    else:
+        loops.before_step(product, step, out, soon)

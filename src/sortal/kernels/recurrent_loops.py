@@ -7,7 +7,7 @@ import numpy as np
 
 from sortal.kernels.compiled import compiled
 
-__all__ = ["cell_columns", "gru", "jacobians", "keeps_cells_apart", "lstm", "lstm_jacobians", "plain"]
+__all__ = ["gru", "jacobians", "lstm", "lstm_jacobians", "plain"]
 
 
 @compiled
@@ -159,32 +159,3 @@ def lstm_jacobians(scales, weight, diagonal, out):
                 out[t, i, j] = (h0 * w0 + h1 * w1) + (h2 * w2 + h3 * weight[i3, j])
                 out[t, i1, j] = c0 * w0 + c1 * w1 + c2 * w2
             out[t, i, i1], out[t, i1, i1] = diagonal[t, 0, i], diagonal[t, 1, i]
-
-
-@compiled
-@no_type_check
-def keeps_cells_apart(step):
-    """Whether the right half is two diagonals; a step of another kind is told by its first row."""
-    half = step.shape[0] // 2
-    if 2 * half != step.shape[0]:
-        return False
-    for i in range(2 * half):
-        n = 0
-        for j in range(half):
-            n += step[i, half + j] != 0
-        if n > (step[i, half + i % half] != 0):
-            return False
-    return True
-
-
-@compiled(fastmath={"contract"})
-@no_type_check
-def cell_columns(product, step, out):
-    """The right half of `product` @ `step`. In one pass: three of NumPy's took seven times as long."""
-    n, half = product.shape[0], product.shape[1] // 2
-    by_h, by_c = np.empty(half, step.dtype), np.empty(half, step.dtype)
-    for j in range(half):
-        by_h[j], by_c[j] = step[j, half + j], step[half + j, half + j]
-    for i in range(n):
-        for j in range(half):
-            out[i, half + j] = product[i, j] * by_h[j] + product[i, half + j] * by_c[j]

@@ -38,7 +38,7 @@ def step_jacobians(scales: np.ndarray, weight: np.ndarray, diagonal: np.ndarray,
     blocks[:, :, on, blocks.shape[3] - hidden + on] += diagonal
 
 
-def before_step(product: np.ndarray, step: np.ndarray, out: np.ndarray) -> None:
+def before_step(product: np.ndarray, step: np.ndarray, out: np.ndarray, soon: np.ndarray) -> None:
     np.matmul(product, step, out=out)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from sortal.kernels.compiled import compiled
 from sortal.kernels.lloyd_loops import aligned, fill_tile
-from sortal.kernels.lloyd_tile import PANEL, TILE_BYTES, below, tile_norms
+from sortal.kernels.lloyd_tile import PANEL, below, tile_norms
+from sortal.kernels.vectors import TILE_BYTES
 
 __all__ = ["draw_in_turn", "lower_nearest", "nearer_pairs", "squared_differences"]
 

@@ -42,7 +42,8 @@ def log_norms(jacobians: np.ndarray) -> np.ndarray:
     grids = _chains(jacobians)
     n_steps, size = grids.shape[1:3]
     with one_blas_thread():
-        found = np.array([_chain(one.__getitem__, n_steps, size, grids.dtype) for one in grids])
+        held = (np.ascontiguousarray(one).__getitem__ for one in grids)
+        found = np.array([_chain(at, at, n_steps, size, grids.dtype) for at in held])
     if not np.isfinite(found).all():  # looking through all steps beforehand took a tenth of the time
         _check_finite(grids)
     return found.reshape(*np.shape(jacobians)[:-3], n_steps + 1)
@@ -70,16 +71,27 @@ def chain_norms(steps: Steps, item: int) -> np.ndarray:
         steps.jacobian(t, item, room)
         return room
 
-    return _chain(at, len(steps), size, room.dtype)
+    nothing = room[:0, :0]  # each is made when it is asked for
+    return _chain(at, lambda t: nothing, len(steps), size, room.dtype)
 
 
-def _chain(at: Callable[[int], np.ndarray], n_steps: int, size: int, dtype: np.dtype) -> np.ndarray:
-    """By powers of two a product is brought back to a length near 1: that rounds nothing."""
+def _chain(
+    at: Callable[[int], np.ndarray],
+    soon: Callable[[int], np.ndarray],
+    n_steps: int,
+    size: int,
+    dtype: np.dtype,
+) -> np.ndarray:
+    """`soon` as `at`, without computing anything.
+
+    By powers of two a product is brought back to a length near 1: that rounds nothing.
+    """
     product, room = np.eye(size, dtype=dtype), np.empty((size, size), dtype)
     found, shift = np.full(n_steps + 1, -np.inf), 0
     found[0] = np.log(size) / 2
     for lag in range(1, n_steps + 1):
-        before_step(product, at(n_steps - lag), room)
+        t = n_steps - lag
+        before_step(product, at(t), room, soon(max(t - 1, 0)))
         product, room = room, product
         norm = float(np.sqrt(np.vdot(product, product)))
         if norm == 0:
